@@ -12,9 +12,9 @@ import (
 
 // wait starts an Acquire, waits until it is in line and returns where its
 // outcome will come. Call it in a bubble.
-func wait(ctx context.Context, b *Budget, closing <-chan struct{}, timeout <-chan time.Time, bytes int64) <-chan Outcome {
+func wait(ctx context.Context, b *Budget, closing <-chan struct{}, bytes int64) <-chan Outcome {
 	ch := make(chan Outcome, 1)
-	go func() { ch <- b.Acquire(ctx, closing, timeout, bytes) }()
+	go func() { ch <- b.Acquire(ctx, closing, nil, bytes) }()
 	synctest.Wait()
 	return ch
 }
@@ -85,7 +85,7 @@ func TestBudget_waitersAreServedInOrder(t *testing.T) {
 		require.True(t, b.TryAcquire(1))
 		var waiters []<-chan Outcome
 		for range 10 {
-			waiters = append(waiters, wait(t.Context(), b, nil, nil, 1))
+			waiters = append(waiters, wait(t.Context(), b, nil, 1))
 		}
 		require.EqualValues(t, 10, b.Waiting())
 		for i, w := range waiters {
@@ -105,7 +105,7 @@ func TestBudget_TryAcquire_doesNotOvertakeWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(10, 100)
 		require.True(t, b.TryAcquire(50))
-		w := wait(t.Context(), b, nil, nil, 80)
+		w := wait(t.Context(), b, nil, 80)
 		require.False(t, b.TryAcquire(1), "there is room, but someone waits for it")
 		b.Release(50)
 		require.Equal(t, Granted, outcome(w))
@@ -119,8 +119,8 @@ func TestBudget_aLargeWaiterIsNotOvertakenBySmallOnes(t *testing.T) {
 		b := New(10, 100)
 		require.True(t, b.TryAcquire(50))
 		require.True(t, b.TryAcquire(50))
-		large := wait(t.Context(), b, nil, nil, 100)
-		small := wait(t.Context(), b, nil, nil, 10)
+		large := wait(t.Context(), b, nil, 100)
+		small := wait(t.Context(), b, nil, 10)
 		b.Release(50)
 		require.Zero(t, outcome(large))
 		require.Zero(t, outcome(small), "it would fit, but it is not its turn")
@@ -141,7 +141,7 @@ func TestBudget_Release_wakesAllThatNowFit(t *testing.T) {
 		require.True(t, b.TryAcquire(100))
 		var waiters []<-chan Outcome
 		for _, size := range []int64{30, 60, 11, 1} {
-			waiters = append(waiters, wait(t.Context(), b, nil, nil, size))
+			waiters = append(waiters, wait(t.Context(), b, nil, size))
 		}
 		b.Release(100)
 		require.Equal(t, Granted, outcome(waiters[0]))
@@ -224,10 +224,10 @@ func TestBudget_aWaiterThatGivesUpWakesThoseBehindIt(t *testing.T) {
 		b := New(10, 100)
 		require.True(t, b.TryAcquire(50))
 		ctx, cancel := context.WithCancel(t.Context())
-		large := wait(ctx, b, nil, nil, 60)
-		small := wait(t.Context(), b, nil, nil, 30)
-		smaller := wait(t.Context(), b, nil, nil, 20)
-		late := wait(t.Context(), b, nil, nil, 1)
+		large := wait(ctx, b, nil, 60)
+		small := wait(t.Context(), b, nil, 30)
+		smaller := wait(t.Context(), b, nil, 20)
+		late := wait(t.Context(), b, nil, 1)
 		cancel()
 		require.Equal(t, ContextEnded, outcome(large))
 		require.Equal(t, Granted, outcome(small))
@@ -244,17 +244,17 @@ func TestBudget_whoeverGivesUpInTheMiddleLeavesTheOrderAsItWas(t *testing.T) {
 		b := New(1, 0)
 		require.True(t, b.TryAcquire(0))
 		closing := make(chan struct{})
-		first := wait(t.Context(), b, nil, nil, 0)
-		gone := wait(t.Context(), b, closing, nil, 0)
-		second := wait(t.Context(), b, nil, nil, 0)
-		goneToo := wait(t.Context(), b, closing, nil, 0)
+		first := wait(t.Context(), b, nil, 0)
+		gone := wait(t.Context(), b, closing, 0)
+		second := wait(t.Context(), b, nil, 0)
+		goneToo := wait(t.Context(), b, closing, 0)
 		close(closing)
 		require.Equal(t, Closed, outcome(gone))
 		require.Equal(t, Closed, outcome(goneToo))
 		b.Release(0)
 		require.Equal(t, Granted, outcome(first))
 		require.Zero(t, outcome(second))
-		third := wait(t.Context(), b, nil, nil, 0)
+		third := wait(t.Context(), b, nil, 0)
 		b.Release(0)
 		require.Equal(t, Granted, outcome(second))
 		b.Release(0)
@@ -271,7 +271,7 @@ func TestBudget_Acquire_aGrantBeforeTheEndWins(t *testing.T) {
 			b := New(1, 0)
 			require.True(t, b.TryAcquire(0))
 			ctx, cancel := context.WithCancel(t.Context())
-			w := wait(ctx, b, nil, nil, 0)
+			w := wait(ctx, b, nil, 0)
 			b.Release(0)
 			cancel()
 			require.Equal(t, Granted, outcome(w))
@@ -297,7 +297,7 @@ func TestBudget_Overdraw_doesNotStandInLineAndIsPaidBackFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(1, 0)
 		require.True(t, b.TryAcquire(0))
-		w := wait(t.Context(), b, nil, nil, 0)
+		w := wait(t.Context(), b, nil, 0)
 		require.True(t, b.Overdraw(0))
 		b.Release(0)
 		require.Zero(t, outcome(w), "the budget is still full")

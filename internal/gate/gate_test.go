@@ -70,6 +70,17 @@ func TestGate_Close_isTrueForTheFirstCallerOnly(t *testing.T) {
 	require.EqualValues(t, 1, first.Load())
 }
 
+func TestGate_Closed_isTrueOnceEnterRefuses(t *testing.T) {
+	t.Parallel()
+	g := New()
+	require.True(t, g.Enter())
+	require.False(t, g.Closed())
+	require.True(t, g.Close())
+	require.True(t, g.Closed(), "also while a sender is inside")
+	g.Leave()
+	require.True(t, g.Closed())
+}
+
 // A refused Enter is counted for a moment. If the last sender leaves in that
 // moment, the refused one has to find the gate empty.
 func TestGate_Idle_isClosedByARefusedEnterThatOutlastsTheLastSender(t *testing.T) {

@@ -1,0 +1,277 @@
+package producer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/saramakit/producer/internal/partition"
+	"github.com/saramakit/producer/internal/record"
+	"github.com/saramakit/producer/internal/transport"
+)
+
+// config is what the options say, with the defaults for what they do not.
+type config struct {
+	acks                sarama.RequiredAcks
+	idempotent          bool
+	deliveryTimeout     time.Duration
+	backoff             transport.Backoff
+	maxBuffered         int
+	maxBufferedBytes    int64
+	maxBufferedPerTopic int // 0: no limit
+	maxBlock            time.Duration
+	linger              time.Duration
+	maxMessageBytes     int
+	compression         sarama.CompressionCodec
+	partitioner         sarama.PartitionerConstructor
+	unknownTopicTimeout time.Duration
+	topics              []string
+	autoCreate          bool
+	onSuccess           SuccessFunc
+	onError             ErrorFunc
+	callbackWorkers     int
+	slowCallback        time.Duration
+	clientID            string
+	version             sarama.KafkaVersion
+	closeTimeout        time.Duration
+	logger              *slog.Logger
+	custom              []func(*sarama.Config)
+
+	// given are the names of the options that were used.
+	given    map[string]bool
+	problems []error
+
+	// Derived by sarama().
+	interceptors []sarama.ProducerInterceptor // run by Send
+	laneLimit    int                          // records of one topic inside sarama
+}
+
+// asyncLinger is the default of an Async: long enough to fill batches from a
+// single goroutine, short against any network.
+const asyncLinger = 5 * time.Millisecond
+
+// defaults is the one place where they are.
+func defaults() *config {
+	return &config{
+		acks:                sarama.WaitForAll,
+		idempotent:          true,
+		deliveryTimeout:     2 * time.Minute,
+		backoff:             transport.Backoff{Min: 100 * time.Millisecond, Max: time.Second},
+		maxBuffered:         100_000,
+		maxBufferedBytes:    64 << 20,
+		maxBlock:            time.Minute,
+		maxMessageBytes:     1_000_000,
+		compression:         sarama.CompressionSnappy,
+		partitioner:         partition.New,
+		unknownTopicTimeout: 5 * time.Second,
+		callbackWorkers:     1,
+		slowCallback:        5 * time.Second,
+		clientID:            defaultClientID(),
+		version:             sarama.DefaultVersion,
+		closeTimeout:        30 * time.Second,
+		logger:              slog.Default(),
+		given:               map[string]bool{},
+	}
+}
+
+// JavaPartitioner is a [sarama.PartitionerConstructor] that puts messages with
+// a key where Kafka's Java client puts them (murmur2), and keeps messages
+// without one together as the default does. For [WithPartitioner].
+func JavaPartitioner(topic string) sarama.Partitioner { return partition.Java(topic) }
+
+// defaultClientID is the program's name and the host's.
+func defaultClientID() string {
+	name := "producer"
+	if len(os.Args) > 0 && os.Args[0] != "" {
+		name = filepath.Base(os.Args[0])
+	}
+	if host, err := os.Hostname(); err == nil && host != "" {
+		name += "-" + host
+	}
+	return name
+}
+
+// problem notes what is wrong with an option.
+func (c *config) problem(option string, value any, remedy string) {
+	c.problems = append(c.problems, invalid(option, value, remedy))
+}
+
+// positive returns d if it is positive, else notes a problem and returns old.
+func (c *config) positive(option string, d, old time.Duration) time.Duration {
+	if d <= 0 {
+		c.problem(option, d, "must be positive; leave it out for the default")
+		return old
+	}
+	return d
+}
+
+func positiveInt[N int | int64](c *config, option string, n, old N) N {
+	if n <= 0 {
+		c.problem(option, n, "must be positive; leave it out for the default")
+		return old
+	}
+	return n
+}
+
+// sarama makes the configuration for sarama, or returns every problem there is.
+// borrowed is the client that was given, nil if there is none.
+func (c *config) sarama(borrowed sarama.Client) (*sarama.Config, error) {
+	conf := sarama.NewConfig()
+	if borrowed != nil {
+		conf = c.borrow(borrowed.Config())
+	} else {
+		c.own(conf)
+	}
+	p := &conf.Producer
+	p.RequiredAcks, p.Idempotent = c.acks, c.idempotent
+	p.MaxMessageBytes, p.Compression = c.maxMessageBytes, c.compression
+	p.Partitioner = c.partitioner
+	p.Flush.Frequency = c.linger
+	p.Timeout = min(p.Timeout, max(c.deliveryTimeout, time.Millisecond))
+	p.Retry.Max, p.Retry.Backoff = c.backoff.Retries(c.deliveryTimeout), 0
+	p.Return.Successes, p.Return.Errors = true, true
+	if c.idempotent {
+		// Sarama insists, although it has one batch of a partition on its way
+		// in any case. On a borrowed client this is not what its connections
+		// use.
+		conf.Net.MaxOpenRequests = 1
+	}
+	conf.ChannelBufferSize = channelBufferSize
+
+	if c.idempotent && c.acks != sarama.WaitForAll {
+		c.problem("WithAcks", c.acks, "an idempotent producer needs sarama.WaitForAll; add WithIdempotence(false)")
+	}
+	c.customise(conf, borrowed != nil)
+	c.check(conf, borrowed != nil)
+	if len(c.problems) > 0 {
+		return nil, errors.Join(c.problems...)
+	}
+	c.adopt(conf)
+	return conf, nil
+}
+
+// channelBufferSize is how many messages sarama's channels hold, per topic and
+// per partition at 8 bytes each. Smaller ones would let a partition without a
+// leader stop its topic sooner, and needlessly.
+const channelBufferSize = 8192
+
+// own sets what is ours to set on a client of our own.
+func (c *config) own(conf *sarama.Config) {
+	conf.ClientID, conf.Version = c.clientID, c.version
+	conf.Net.DialTimeout = 5 * time.Second
+	conf.Net.ReadTimeout = 15 * time.Second
+	conf.Net.WriteTimeout = 15 * time.Second
+	conf.Metadata.Full = false // a producer needs its own topics only
+	conf.Metadata.AllowAutoTopicCreation = c.autoCreate
+	// Each question once: what repeats them is the transport, for one topic
+	// at a time.
+	conf.Metadata.Retry.Max, conf.Metadata.Retry.Backoff = 0, 0
+	conf.Metadata.Timeout = 30 * time.Second
+}
+
+// borrow returns a private copy of a client's configuration, with producer
+// settings of our own. Interceptors are kept: nobody would expect them to be
+// dropped.
+func (c *config) borrow(of *sarama.Config) *sarama.Config {
+	for _, option := range []string{"WithClientID", "WithKafkaVersion", "WithAutoTopicCreation"} {
+		if c.given[option] {
+			c.problem(option, nil, "cannot act on a borrowed client; set it in the client's configuration")
+		}
+	}
+	conf := *of
+	fresh := sarama.NewConfig()
+	fresh.Producer.Interceptors = of.Producer.Interceptors
+	conf.Producer = fresh.Producer
+	conf.MetricRegistry = fresh.MetricRegistry // two on one delete each other's metrics
+	conf.Metadata.AllowAutoTopicCreation = false
+	return &conf
+}
+
+// customise gives the user's functions the last word.
+func (c *config) customise(conf *sarama.Config, borrowed bool) {
+	before := *conf
+	for _, f := range c.custom {
+		if err := runCustom(f, conf); err != nil {
+			c.problems = append(c.problems, err)
+		}
+	}
+	if borrowed {
+		for _, changed := range changedSettings(&before, conf) {
+			c.problem("WithSaramaConfig", nil, "changed "+changed+", which cannot act on a borrowed client; set it there")
+		}
+	}
+}
+
+func runCustom(f func(*sarama.Config), conf *sarama.Config) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: WithSaramaConfig: the function panicked with a %T", ErrInvalidConfig, p)
+		}
+	}()
+	f(conf)
+	return nil
+}
+
+// check refuses what would break a promise, and what sarama would only log.
+func (c *config) check(conf *sarama.Config, borrowed bool) {
+	p := &conf.Producer
+	for _, rule := range []struct {
+		broken       bool
+		name, remedy string
+	}{
+		{!p.Return.Successes, "Producer.Return.Successes=false", "results are how Send knows; leave it on"},
+		{!p.Return.Errors, "Producer.Return.Errors=false", "results are how Send knows; leave it on"},
+		{p.Retry.Backoff != 0, "Producer.Retry.Backoff", "Close could not end that wait; use WithRetryBackoff"},
+		{p.Retry.Max > 1000, "Producer.Retry.Max", "at most 1000, sarama allocates for each; use WithDeliveryTimeout"},
+		{p.Retry.MaxBufferLength > 0, "Producer.Retry.MaxBufferLength", "it drops messages; use WithMaxBuffered"},
+		{p.Retry.MaxBufferBytes > 0, "Producer.Retry.MaxBufferBytes", "it drops messages; use WithMaxBufferedBytes"},
+		{!borrowed && conf.Metadata.Retry.BackoffFunc == nil && conf.Metadata.Retry.Backoff != 0,
+			"Metadata.Retry.Backoff", "Close could not end that wait; set Metadata.Retry.BackoffFunc"},
+		{(p.Flush.Messages > 0 || p.Flush.Bytes > 0) && p.Flush.Frequency <= 0,
+			"Producer.Flush.Messages or Flush.Bytes", "without a Frequency messages wait for ever; use WithLinger"},
+		{p.Flush.Frequency >= c.deliveryTimeout, "Producer.Flush.Frequency",
+			"messages would time out before they are sent; WithLinger must be less than WithDeliveryTimeout"},
+		{p.Transaction.ID != "", "Producer.Transaction.ID", "transactions are not supported"},
+		{p.MaxMessageBytes >= int(sarama.MaxRequestSize), "Producer.MaxMessageBytes", "must be less than sarama.MaxRequestSize"},
+		{conf.ChannelBufferSize < 1, "ChannelBufferSize", "must be at least 1"},
+		{!conf.Version.IsAtLeast(sarama.V0_11_0_0), "Version", "must be at least 0.11; use WithKafkaVersion"},
+		{conf.Net.Proxy.Enable && conf.Net.Proxy.Dialer == nil, "Net.Proxy", "is enabled without a Dialer"},
+		{!conf.Net.TLS.Enable && conf.Net.TLS.Config != nil, "Net.TLS.Config", "is set but Net.TLS.Enable is not"},
+		{!conf.Net.SASL.Enable && (conf.Net.SASL.User != "" || conf.Net.SASL.Password != ""),
+			"Net.SASL", "credentials are set but Net.SASL.Enable is not"},
+	} {
+		if rule.broken {
+			c.problem("sarama.Config "+rule.name, nil, rule.remedy)
+		}
+	}
+	if len(c.problems) > 0 {
+		return // sarama would say the same in other words
+	}
+	if err := conf.Validate(); err != nil {
+		c.problems = append(c.problems, fmt.Errorf("%w: %w", ErrInvalidConfig, err))
+	}
+}
+
+// adopt takes over what a custom function may have changed, and puts our own
+// functions around the user's.
+func (c *config) adopt(conf *sarama.Config) {
+	p := &conf.Producer
+	c.maxMessageBytes = p.MaxMessageBytes
+	c.interceptors, p.Interceptors = p.Interceptors, nil
+	p.Partitioner = partition.Guard(p.Partitioner, record.Around{})
+	// Some places are for sarama's own markers, of which there is one for each
+	// partition that retries.
+	c.laneLimit = max(1, conf.ChannelBufferSize-conf.ChannelBufferSize/8)
+	if conf.MetricRegistry == nil {
+		conf.MetricRegistry = sarama.NewConfig().MetricRegistry
+	}
+	if conf.Net.SASL.Mechanism == sarama.SASLTypeOAuth && conf.Net.SASL.Version == sarama.SASLHandshakeV0 {
+		// Sarama would write this while several connections are opened.
+		conf.Net.SASL.Version = sarama.SASLHandshakeV1
+	}
+}

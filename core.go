@@ -1,0 +1,456 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/saramakit/producer/internal/budget"
+	"github.com/saramakit/producer/internal/dispatch"
+	"github.com/saramakit/producer/internal/gate"
+	"github.com/saramakit/producer/internal/lane"
+	"github.com/saramakit/producer/internal/record"
+	"github.com/saramakit/producer/internal/registry"
+	"github.com/saramakit/producer/internal/transport"
+)
+
+// seam is all that the core knows of a transport.
+type seam interface {
+	// Submit hands one record over. It waits for no broker.
+	Submit(r *record.Record)
+	// Ask asks whether a topic exists, see lane.Checker.
+	Ask(ctx context.Context, topic string) error
+	// Abort ends every wait inside the transport. Idempotent, never waits.
+	Abort()
+	// Close ends the transport; every record it holds still comes back. The
+	// channel is closed when nothing is left of it.
+	Close() <-chan struct{}
+}
+
+// core is the producer behind Sync and Async. A message passes
+//
+//	Send → gate → budget → registry → lanes → transport
+//	     → returned → registry → dispatcher → callback → budget
+//
+// and is in flight from the registry on until its callbacks have returned.
+type core struct {
+	cfg  *config
+	log  *logger
+	home *record.Home // the mark of this producer's records
+
+	gate      *gate.Gate
+	budget    *budget.Budget
+	registry  *registry.Registry
+	lanes     *lane.Set
+	transport seam
+	callbacks *dispatch.Dispatcher
+
+	counts counters
+
+	// One shutdown serves all calls of Close.
+	closeOnce sync.Once
+	aborting  chan struct{} // closed when Close may wait no longer
+	abortOnce sync.Once
+	abortErr  error         // why; written before aborting is closed
+	closed    chan struct{} // closed when the shutdown is over
+	closeErr  error         // its result; written before closed is closed
+
+	expiry sync.WaitGroup // the goroutine that expires records
+	stop   chan struct{}  // ends it
+}
+
+// counters are the figures of Stats that are not kept where they arise.
+type counters struct {
+	rejected, late, held  atomic.Int64
+	panics, slow, waiting atomic.Int64
+
+	// Since Close began, for its error.
+	closing                    atomic.Bool
+	delivered, failed, aborted atomic.Int64
+}
+
+// newCore builds a producer over the transport that open returns. open is given
+// where records come back, and what the transport may ask about topics.
+func newCore(cfg *config, open func(c *core) (seam, error)) (*core, error) {
+	c := &core{
+		cfg: cfg, log: newLogger(cfg.logger), home: &record.Home{},
+		gate:     gate.New(),
+		budget:   budget.New(int64(cfg.maxBuffered), cfg.maxBufferedBytes),
+		registry: &registry.Registry{},
+		aborting: make(chan struct{}), closed: make(chan struct{}), stop: make(chan struct{}),
+	}
+	c.lanes = lane.New(lane.Config{
+		Limit:    cfg.laneLimit,
+		PerTopic: int64(cfg.maxBufferedPerTopic),
+		Submit:   func(r *record.Record) { c.transport.Submit(r) },
+		Checker: lane.Checker{
+			Ask:     func(ctx context.Context, topic string) error { return c.transport.Ask(ctx, topic) },
+			Unknown: ErrUnknownTopic,
+			Grace:   cfg.unknownTopicTimeout,
+		},
+		Fail: c.neverHanded,
+	})
+	t, err := open(c)
+	if err != nil {
+		c.lanes.Stop()
+		return nil, err
+	}
+	c.transport = t
+	for _, topic := range cfg.topics {
+		c.lanes.Open(topic)
+	}
+	c.callbacks = dispatch.New(cfg.callbackWorkers, cfg.slowCallback, (*calls)(c))
+	c.expiry.Go(c.expire)
+	return c, nil
+}
+
+// delivery is how a send differs from the others.
+type delivery struct {
+	wait     *record.Waiter
+	onResult ResultFunc
+	try      bool // do not wait for room
+}
+
+// accept takes a message over and sends it on its way. If it returns an error
+// nothing was accepted.
+func (c *core) accept(ctx context.Context, msg *sarama.ProducerMessage, d delivery) (*record.Record, error) {
+	r, err := c.admit(ctx, msg, d)
+	if err != nil {
+		c.counts.rejected.Add(1)
+	}
+	return r, err
+}
+
+func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d delivery) (*record.Record, error) {
+	if ctx == nil {
+		return nil, invalidMessage(record.ErrNilContext)
+	}
+	if ctx.Err() != nil {
+		return nil, endError(ctx)
+	}
+	if c.gate.Closed() {
+		return nil, ErrClosed
+	}
+	r, err := c.copy(ctx, msg)
+	if err != nil {
+		return nil, err
+	}
+	// The user's Encoders have run: from here on nothing in the gate waits for
+	// anything that Close cannot end.
+	if !c.gate.Enter() {
+		return nil, ErrClosed
+	}
+	defer c.gate.Leave()
+	l := c.lanes.Of(r.Msg.Topic)
+	if err := c.room(ctx, l, r, d.try); err != nil {
+		return nil, err
+	}
+	r.Lane, r.Wait, r.OnResult = l, d.wait, record.ResultFunc(d.onResult)
+	c.registry.Add(r)
+	c.lanes.Submit(l, r)
+	return r, nil
+}
+
+// copy makes the record of a message, and refuses what cannot be sent.
+func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage) (*record.Record, error) {
+	if len(c.cfg.interceptors) > 0 && msg != nil {
+		var err error
+		if msg, err = c.intercept(msg); err != nil {
+			return nil, invalidMessage(err)
+		}
+	}
+	cp, err := record.New(ctx, msg, c.home)
+	if err != nil {
+		return nil, invalidMessage(err)
+	}
+	if cp.Wire > c.cfg.maxMessageBytes {
+		return nil, fmt.Errorf("%w: it takes %d bytes, at most %d are allowed (WithMaxMessageBytes)",
+			ErrMessageTooLarge, cp.Wire, c.cfg.maxMessageBytes)
+	}
+	if !c.budget.Fits(cp.Record.Size) {
+		return nil, fmt.Errorf("%w: it takes %d bytes of the buffer, which has %d in all (WithMaxBufferedBytes)",
+			ErrMessageTooLarge, cp.Record.Size, c.cfg.maxBufferedBytes)
+	}
+	return cp.Record, nil
+}
+
+func invalidMessage(cause error) error { return fmt.Errorf("%w: %w", ErrInvalidMessage, cause) }
+
+// room takes the message's room: first in its topic's part of the budget, then
+// in the whole, so that a sender who waits for its topic holds nothing that
+// others could use.
+func (c *core) room(ctx context.Context, l *lane.Lane, r *record.Record, try bool) error {
+	topic := l.Room()
+	if topic == nil || topic.TryAcquire(r.Size) {
+		if c.budget.TryAcquire(r.Size) {
+			return nil
+		}
+		if topic != nil {
+			topic.Release(r.Size)
+		}
+	}
+	if try {
+		return ErrBufferFull
+	}
+	if c.inCallback(ctx) {
+		return c.overdraw(topic, r.Size)
+	}
+	if c.cfg.maxBlock == 0 {
+		return ErrBufferFull
+	}
+	c.counts.waiting.Add(1)
+	defer c.counts.waiting.Add(-1)
+	timer := time.NewTimer(c.cfg.maxBlock)
+	defer timer.Stop()
+	if topic != nil {
+		if err := c.waitFor(ctx, topic, timer.C, r.Size); err != nil {
+			return err
+		}
+	}
+	if err := c.waitFor(ctx, c.budget, timer.C, r.Size); err != nil {
+		if topic != nil {
+			topic.Release(r.Size)
+		}
+		return err
+	}
+	// The delivery timeout counts from here.
+	r.Accepted = time.Now()
+	return nil
+}
+
+func (c *core) waitFor(ctx context.Context, b *budget.Budget, timeout <-chan time.Time, size int64) error {
+	switch b.Acquire(ctx, c.gate.Closing(), timeout, size) {
+	case budget.Granted:
+		return nil
+	case budget.Closed:
+		return ErrClosed
+	case budget.ContextEnded:
+		return fmt.Errorf("%w: %w", ErrBufferFull, endError(ctx))
+	default:
+		return ErrBufferFull
+	}
+}
+
+// overdraw takes room beyond the budget for a send from a callback: waiting
+// would be for room that only this callback's return can free.
+func (c *core) overdraw(topic *budget.Budget, size int64) error {
+	if topic != nil && !topic.Overdraw(size) {
+		return ErrBufferFull
+	}
+	if !c.budget.Overdraw(size) {
+		if topic != nil {
+			topic.Release(size)
+		}
+		return ErrBufferFull
+	}
+	return nil
+}
+
+// inCallback reports whether the call comes from a callback of this producer:
+// by the mark in its ctx, or by its goroutine. For slow paths only.
+func (c *core) inCallback(ctx context.Context) bool {
+	return record.InCall(ctx, c.home) || c.callbacks.OnWorker()
+}
+
+// returned takes records back from the transport. It runs on the transport's
+// drain and waits for nothing.
+func (c *core) returned(outcomes []transport.Outcome) {
+	for i := range outcomes {
+		o := &outcomes[i]
+		r := o.Record
+		first, completed, finished := r.Settle()
+		if !first {
+			continue // reported twice
+		}
+		r.Lane.Returned(completed)
+		if completed {
+			// Its outcome was decided while the transport had it.
+			c.counts.held.Add(-1)
+			if o.Err == nil {
+				c.counts.late.Add(1)
+			}
+			if finished {
+				c.free(r)
+			}
+			continue
+		}
+		if o.Err == nil {
+			r.ReportOwn(r.Msg.Partition, r.Msg.Offset)
+			c.decided(r, nil)
+			continue
+		}
+		partition := int32(-1)
+		if r.Placed {
+			partition = r.Msg.Partition
+		}
+		r.ReportOwn(partition, -1)
+		status := PossiblyPersisted
+		if o.NotWritten {
+			status = NotPersisted
+		}
+		c.decided(r, c.deliveryError(r, partition, status, o.Err))
+	}
+}
+
+func (c *core) deliveryError(r *record.Record, partition int32, status Persistence, cause error) *DeliveryError {
+	return &DeliveryError{
+		Topic: r.Msg.Topic, Partition: partition, Status: status,
+		Attempts: r.Attempts(), Elapsed: time.Since(r.Accepted), Err: cause,
+	}
+}
+
+// giveUp ends a record without the transport, if its outcome is still open.
+// What has not been put into a batch never will be.
+func (c *core) giveUp(r *record.Record, cause error) bool {
+	attempts, ok := r.Refuse()
+	if ok {
+		c.gaveUp(r, attempts, cause)
+	}
+	return ok
+}
+
+// gaveUp hands on a record that was just refused.
+func (c *core) gaveUp(r *record.Record, attempts int, cause error) {
+	if r.Lane.Withdraw(r) {
+		r.Unhanded()
+	} else {
+		// Its room is kept until the transport lets go: the bytes are still
+		// in memory, and may be for long.
+		c.counts.held.Add(1)
+		r.Lane.Completed()
+	}
+	status := PossiblyPersisted
+	if attempts == 0 {
+		status = NotPersisted
+	}
+	r.ReportCopy()
+	c.decided(r, c.deliveryError(r, r.Partition(), status, cause))
+}
+
+// neverHanded ends records that have left their lane for good and were never in
+// the transport.
+func (c *core) neverHanded(records []*record.Record, cause error) {
+	for _, r := range records {
+		if _, ok := r.Refuse(); !ok {
+			// It was given up while it left the lane, and counted as held.
+			c.counts.held.Add(-1)
+			if r.Unhanded() {
+				c.free(r)
+			}
+			continue
+		}
+		r.Unhanded()
+		r.ReportCopy()
+		c.decided(r, c.deliveryError(r, -1, NotPersisted, cause))
+	}
+}
+
+// decided tells the outcome of a record to all who want to know. Called once
+// for each record, by whoever completed it. It waits for nothing.
+func (c *core) decided(r *record.Record, failure *DeliveryError) {
+	if failure != nil {
+		r.Cause = failure // a nil *DeliveryError must not become an error
+	}
+	if c.counts.closing.Load() {
+		c.counts.sinceClose(failure)
+	}
+	if w := r.Wait; w != nil {
+		m := r.Report
+		w.Result = record.Result{Partition: m.Partition, Offset: m.Offset, Timestamp: m.Timestamp, Err: r.Cause}
+		w.Done <- struct{}{}
+	}
+	if (*calls)(c).wanted(r) {
+		c.callbacks.Enqueue(r)
+		return
+	}
+	c.finish(r)
+}
+
+func (n *counters) sinceClose(failure *DeliveryError) {
+	switch {
+	case failure == nil:
+		n.delivered.Add(1)
+	case errors.Is(failure.Err, ErrAborted):
+		n.aborted.Add(1)
+	default:
+		n.failed.Add(1)
+	}
+}
+
+// finish lets a record go: its callbacks have returned.
+func (c *core) finish(r *record.Record) {
+	if r.Finish() {
+		c.free(r)
+	}
+	c.registry.Finish(r, r.Cause == nil)
+}
+
+// free gives the room of a record back that nobody holds any more.
+func (c *core) free(r *record.Record) {
+	r.Lane.Free(r.Size)
+	c.budget.Release(r.Size)
+}
+
+// expire ends records that have no outcome within the delivery timeout. It
+// sleeps until the oldest is due: one that is accepted meanwhile is due later.
+func (c *core) expire() {
+	timeout := c.cfg.deliveryTimeout
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-timer.C:
+		}
+		now := time.Now()
+		due, next := c.registry.Undecided(now.Add(-timeout))
+		for _, r := range due {
+			c.giveUp(r, ErrDeliveryTimeout)
+		}
+		sleep := timeout
+		if !next.IsZero() {
+			sleep = next.Add(timeout).Sub(now)
+		}
+		timer.Reset(sleep)
+	}
+}
+
+// flush waits until every record accepted before is finished.
+func (c *core) flush(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if c.inCallback(ctx) {
+		return ErrInCallback
+	}
+	mark := c.registry.Mark()
+	if reached(mark.Reached(), ctx.Done()) {
+		return nil
+	}
+	if left := c.registry.Drop(mark); left > 0 {
+		return &FlushError{Left: left, Err: endError(ctx)}
+	}
+	return nil
+}
+
+// reached waits for done or end, and reports whether it was done: also if both
+// have come.
+func reached[T any](done <-chan struct{}, end <-chan T) bool {
+	select {
+	case <-done:
+		return true
+	case <-end:
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,165 @@
+package lane
+
+import (
+	"context"
+	"sync"
+
+	"github.com/saramakit/producer/internal/budget"
+	"github.com/saramakit/producer/internal/record"
+)
+
+// Config is what a Set needs. All functions may be called from any goroutine.
+type Config struct {
+	// Limit is how many records of one topic the transport takes.
+	Limit int
+	// PerTopic is how many messages of one topic the producer holds, 0: no limit.
+	PerTopic int64
+	// Submit hands a record to the transport. It does not wait for brokers.
+	Submit func(*record.Record)
+	// Check asks the cluster for the topic; see Checker.
+	Checker Checker
+	// Fail ends records whose topic does not exist, or may not be written to.
+	// They have left the queue and were never in the transport.
+	Fail func(records []*record.Record, err error)
+}
+
+// Set holds the lanes of a producer and the one goroutine that feeds the
+// transport from those that have a backlog.
+type Set struct {
+	cfg   Config
+	limit int64
+	lanes sync.Map // topic -> *Lane
+
+	stop context.CancelFunc
+	ctx  context.Context //nolint:containedctx // ends the checks; it belongs to the set, not to a call
+	wg   sync.WaitGroup  // the feeder and the checks
+
+	mu sync.Mutex // held for a few instructions
+	// ready are the lanes that may have something to feed, in turn.
+	ready []*Lane
+	// stopped says that no check may be started any more.
+	stopped bool
+	signal  chan struct{} // holds one signal: ready is not empty
+}
+
+// New returns a Set whose feeder runs until Stop.
+func New(cfg Config) *Set {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Set{cfg: cfg, limit: int64(cfg.Limit), ctx: ctx, stop: stop, signal: make(chan struct{}, 1)}
+	s.wg.Go(s.feed)
+	return s
+}
+
+// Of returns the lane of a topic.
+func (s *Set) Of(topic string) *Lane {
+	if l, ok := s.lanes.Load(topic); ok {
+		return l.(*Lane) //nolint:errcheck,forcetypeassert // the map holds nothing else
+	}
+	l := &Lane{set: s, topic: topic}
+	if s.cfg.PerTopic > 0 {
+		l.room = budget.New(s.cfg.PerTopic, 0)
+	}
+	actual, _ := s.lanes.LoadOrStore(topic, l)
+	return actual.(*Lane) //nolint:errcheck,forcetypeassert // the map holds nothing else
+}
+
+// Open marks a topic as known: its records need no check.
+func (s *Set) Open(topic string) { s.Of(topic).open.Store(true) }
+
+// Submit sends a record on its way: straight into the transport if the topic is
+// known and nobody waits before it, else into the queue. Records that one
+// goroutine submits for one topic stay in order.
+func (s *Set) Submit(l *Lane, r *record.Record) {
+	if l.pass() {
+		s.cfg.Submit(r)
+		return
+	}
+	check, ok := l.push(r)
+	switch {
+	case !ok:
+		// The lane was looked up before its topic was found missing, so the
+		// verdict holds for this record too.
+		s.cfg.Fail([]*record.Record{r}, l.verdict)
+	case check:
+		s.startCheck(l)
+	case l.open.Load() && l.inside.Load() < s.limit:
+		// Without a place it is the next return that wakes the feeder, and
+		// without an open topic the end of the check.
+		s.wake(l)
+	}
+}
+
+// wake tells the feeder that a lane may have something to feed.
+func (s *Set) wake(l *Lane) {
+	if !l.ready.CompareAndSwap(false, true) {
+		return
+	}
+	s.mu.Lock()
+	s.ready = append(s.ready, l)
+	s.mu.Unlock()
+	select {
+	case s.signal <- struct{}{}:
+	default:
+	}
+}
+
+// turn is how many records of one lane are fed before the next has its turn.
+const turn = 64
+
+// feed moves records from the queues into the transport, lane by lane, as long
+// as there are places. It is the only goroutine that does.
+func (s *Set) feed() {
+	for {
+		l := s.next()
+		if l == nil {
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-s.signal:
+			}
+			continue
+		}
+		if s.ctx.Err() != nil {
+			return
+		}
+		for n := 0; ; n++ {
+			if n == turn {
+				s.wake(l)
+				break
+			}
+			r := l.pop()
+			if r == nil {
+				break
+			}
+			s.cfg.Submit(r)
+			l.backlog.Add(-1)
+		}
+	}
+}
+
+// next takes the lane whose turn it is. The lane counts as not ready before it
+// is looked at, so that what happens while it is fed is not lost.
+func (s *Set) next() *Lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ready) == 0 {
+		return nil
+	}
+	l := s.ready[0]
+	s.ready = s.ready[1:]
+	if len(s.ready) == 0 {
+		s.ready = nil
+	}
+	l.ready.Store(false)
+	return l
+}
+
+// Stop ends the feeder and the checks and waits for them, which is prompt.
+// What is queued stays queued, and can be withdrawn.
+func (s *Set) Stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.stop()
+	s.wg.Wait()
+}

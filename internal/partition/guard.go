@@ -1,0 +1,157 @@
+package partition
+
+import (
+	"errors"
+	"runtime/debug"
+
+	"github.com/IBM/sarama"
+)
+
+// ErrNoPartitioner is the outcome of every message of a topic for which the
+// user's constructor returned nil.
+var ErrNoPartitioner = errors.New("partitioner constructor returned nil")
+
+// PanicError is the outcome of a message whose partitioner panicked. Its text
+// is always the same: Value may hold anything, the message's key included.
+type PanicError struct {
+	Value any    // what it panicked with
+	Stack []byte // of the goroutine that panicked
+}
+
+func (e *PanicError) Error() string { return "partitioner panicked" }
+
+// Unwrap returns the value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Around is told before and after each time a user's partitioner sees a message.
+type Around interface {
+	// Before is called before the partitioner sees msg. What it returns is
+	// handed to After, since the partitioner may change all that msg holds.
+	Before(msg *sarama.ProducerMessage) (token any)
+	// After is called when the partitioner has returned, panicked, or ended
+	// its goroutine. placed says that it chose a partition that exists.
+	After(msg *sarama.ProducerMessage, token any, placed bool)
+}
+
+// Guard wraps a user's partitioner. sarama calls it from goroutines that all
+// messages of a topic, or of the producer, depend on, and that do not survive a
+// panic. Here a panic becomes an error from Partition: of the one message, or of
+// every message if it was in the constructor. So does a nil from the
+// constructor.
+//
+// A runtime.Goexit is not handled: nothing can stop it. Nor is a partitioner
+// that blocks.
+//
+// around may be nil. It is called around Partition and the question of
+// consistency.
+func Guard(ctor sarama.PartitionerConstructor, around Around) sarama.PartitionerConstructor {
+	if around == nil {
+		around = nothing{}
+	}
+	return func(topic string) sarama.Partitioner {
+		g := &guard{around: around}
+		g.broken = g.construct(ctor, topic)
+		return g
+	}
+}
+
+// nothing is the Around of those who gave none.
+type nothing struct{}
+
+func (nothing) Before(*sarama.ProducerMessage) any       { return nil }
+func (nothing) After(*sarama.ProducerMessage, any, bool) {}
+
+// guard has no mutex: like every partitioner it is called from one goroutine.
+type guard struct {
+	inner   sarama.Partitioner
+	dynamic sarama.DynamicConsistencyPartitioner // inner, nil if it is none
+	around  Around
+
+	// broken is why there is no inner; the outcome of every message.
+	broken error
+	// failed is the panic of the last question of consistency, which had no
+	// error to return. sarama asks it of each message just before Partition,
+	// or gives the message up in between; so each question clears it.
+	failed error
+}
+
+var _ sarama.DynamicConsistencyPartitioner = (*guard)(nil)
+
+// Partition asks the inner partitioner.
+func (g *guard) Partition(msg *sarama.ProducerMessage, numPartitions int32) (choice int32, err error) {
+	if g.broken != nil {
+		return -1, g.broken
+	}
+	if g.failed != nil {
+		err, g.failed = g.failed, nil
+		return -1, err
+	}
+	// Deferred first, so that it runs last: a panic of around is caught too.
+	defer func() {
+		if err != nil {
+			choice = -1
+		}
+	}()
+	defer recovered(&err)
+	placed := false
+	token := g.around.Before(msg)
+	defer func() { g.around.After(msg, token, placed) }()
+	choice, err = g.inner.Partition(msg, numPartitions)
+	placed = err == nil && choice >= 0 && choice < numPartitions
+	return choice, err
+}
+
+// RequiresConsistency asks the inner partitioner. sarama does not call it, since
+// it finds MessageRequiresConsistency.
+func (g *guard) RequiresConsistency() (required bool) {
+	required = afterPanic
+	if g.broken != nil {
+		return required
+	}
+	g.failed = nil
+	defer recovered(&g.failed)
+	return g.inner.RequiresConsistency()
+}
+
+// afterPanic is the answer when the inner partitioner has none. With true sarama
+// counts all partitions, not only those that can be written to now, so that
+// Partition is called, and its error reported, even if there are none.
+const afterPanic = true
+
+// MessageRequiresConsistency asks the inner partitioner as sarama would.
+func (g *guard) MessageRequiresConsistency(msg *sarama.ProducerMessage) (required bool) {
+	required = afterPanic
+	if g.broken != nil {
+		return required
+	}
+	g.failed = nil
+	defer recovered(&g.failed)
+	token := g.around.Before(msg)
+	defer g.around.After(msg, token, false)
+	if g.dynamic != nil {
+		return g.dynamic.MessageRequiresConsistency(msg)
+	}
+	return g.inner.RequiresConsistency()
+}
+
+// construct calls the user's constructor. It runs on the goroutine that serves
+// all topics.
+func (g *guard) construct(ctor sarama.PartitionerConstructor, topic string) (err error) {
+	defer recovered(&err)
+	g.inner = ctor(topic)
+	if g.inner == nil {
+		return ErrNoPartitioner
+	}
+	g.dynamic, _ = g.inner.(sarama.DynamicConsistencyPartitioner)
+	return nil
+}
+
+// recovered, when deferred, turns a panic into an error.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: debug.Stack()}
+	}
+}

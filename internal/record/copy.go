@@ -1,0 +1,179 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// What is wrong with a message. The root package wraps these.
+var (
+	ErrNilMessage = errors.New("the message is nil")
+	ErrNoTopic    = errors.New("the topic is empty; set ProducerMessage.Topic")
+	ErrHeaderKey  = errors.New("a header has no key; Kafka knows no header without one")
+	ErrNilContext = errors.New("the context is nil; pass context.Background()")
+)
+
+// EncoderError says that an Encoder failed or panicked. Its text holds neither
+// the cause's text nor the panic's value: both may hold bytes of the message.
+type EncoderError struct {
+	Part  string // "key" or "value"
+	Panic any    // what it panicked with, nil if it did not
+	Err   error  // what it returned, or the panic's value if that is an error
+}
+
+func (e *EncoderError) Error() string {
+	if e.Panic != nil {
+		return "the Encoder of the " + e.Part + " panicked"
+	}
+	return "the Encoder of the " + e.Part + " failed"
+}
+
+// Unwrap returns what the Encoder returned.
+func (e *EncoderError) Unwrap() error { return e.Err }
+
+const (
+	// wireOverhead and wireHeaderOverhead are what sarama adds to a record
+	// when it compares it with MaxMessageBytes (ProducerMessage.ByteSize,
+	// record format 2): the largest encoding of the varints around the bytes.
+	wireOverhead       = 5*5 + 10 + 1
+	wireHeaderOverhead = 2 * 5
+
+	// Overhead is what one message takes of the byte budget beyond its key,
+	// value and headers: the record (about 500 bytes), what sarama makes of
+	// it (about 300), and its places in queues.
+	Overhead = 1024
+	// headerOverhead is the same for one header: two slice headers, twice.
+	headerOverhead = 96
+)
+
+// Copy is a message as Send takes it over: encoded, copied and measured, but
+// not accepted yet.
+type Copy struct {
+	Record *Record
+	// Wire is the size that is compared with the largest message allowed.
+	Wire int
+}
+
+// New copies msg into a new record. The message and its bytes are not used
+// after New returns. Encoders are called here, in the goroutine of the caller,
+// so that one that fails or panics does so where it can be answered.
+func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, error) {
+	if ctx == nil {
+		return Copy{}, ErrNilContext
+	}
+	if msg == nil {
+		return Copy{}, ErrNilMessage
+	}
+	if msg.Topic == "" {
+		return Copy{}, ErrNoTopic
+	}
+	key, err := encode("key", msg.Key)
+	if err != nil {
+		return Copy{}, err
+	}
+	value, err := encode("value", msg.Value)
+	if err != nil {
+		return Copy{}, err
+	}
+
+	total := key.len() + value.len()
+	for i := range msg.Headers {
+		if msg.Headers[i].Key == nil {
+			return Copy{}, ErrHeaderKey
+		}
+		total += len(msg.Headers[i].Key) + len(msg.Headers[i].Value)
+	}
+	headers := len(msg.Headers)
+
+	r := &Record{
+		Msg: sarama.ProducerMessage{
+			Topic:     msg.Topic,
+			Metadata:  msg.Metadata,
+			Partition: msg.Partition, // what NewManualPartitioner reads
+			Offset:    -1,            // what stays if the broker does not tell
+			Timestamp: msg.Timestamp,
+		},
+		Ctx:  bare(ctx),
+		Home: home,
+		Size: int64(total + headers*headerOverhead + Overhead),
+	}
+	r.partition.Store(-1)
+	r.Accepted = time.Now()
+	if r.Msg.Timestamp.IsZero() {
+		// sarama would take the time of each attempt.
+		r.Msg.Timestamp = r.Accepted.Round(0)
+	}
+	r.created = r.Msg.Timestamp
+
+	// One allocation for all bytes.
+	var buf []byte
+	if total > 0 {
+		buf = make([]byte, 0, total)
+	}
+	r.key, buf = key.appendTo(buf)
+	r.value, buf = value.appendTo(buf)
+	if headers > 0 {
+		r.Msg.Headers = make([]sarama.RecordHeader, headers)
+		for i, h := range msg.Headers {
+			r.Msg.Headers[i].Key, buf = source{bytes: h.Key, present: true}.appendTo(buf)
+			r.Msg.Headers[i].Value, buf = source{bytes: h.Value, present: h.Value != nil}.appendTo(buf)
+		}
+	}
+	// The key needs no gate: sarama asks for it when it chooses a partition,
+	// too, and never without the value when it makes a batch.
+	r.Msg.Key = plain(&r.key)
+	r.Msg.Value = (*gated)(r)
+	return Copy{Record: r, Wire: total + wireOverhead + headers*wireHeaderOverhead}, nil
+}
+
+// source is what an Encoder gave: bytes or a string, so that a StringEncoder
+// costs no copy of its own.
+type source struct {
+	bytes   []byte
+	str     string
+	present bool // false: null
+}
+
+func (s source) len() int { return len(s.bytes) + len(s.str) }
+
+// appendTo appends s to buf and returns the part it took, nil if s is null and
+// empty but not nil if s is empty. The part cannot be appended to.
+func (s source) appendTo(buf []byte) (part, rest []byte) {
+	if !s.present {
+		return nil, buf
+	}
+	start := len(buf)
+	buf = append(buf, s.bytes...)
+	buf = append(buf, s.str...)
+	if len(buf) == start {
+		return []byte{}, buf
+	}
+	return buf[start:len(buf):len(buf)], buf
+}
+
+// encode asks an Encoder for its bytes. Whether there is a key or a value is
+// judged by the bytes: an Encoder that returns nil is the same as none.
+func encode(part string, e sarama.Encoder) (src source, err error) {
+	switch e := e.(type) {
+	case nil:
+		return source{}, nil
+	case sarama.ByteEncoder:
+		return source{bytes: e, present: e != nil}, nil
+	case sarama.StringEncoder:
+		return source{str: string(e), present: true}, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			cause, _ := p.(error) //nolint:errcheck // a panic's value need not be an error
+			src, err = source{}, &EncoderError{Part: part, Panic: p, Err: cause}
+		}
+	}()
+	b, err := e.Encode()
+	if err != nil {
+		return source{}, &EncoderError{Part: part, Err: err}
+	}
+	return source{bytes: b, present: b != nil}, nil
+}

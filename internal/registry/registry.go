@@ -1,0 +1,216 @@
+// Package registry knows every record that was accepted and whose callbacks
+// have not returned. It counts them, finds the ones that are too old, and tells
+// when all those accepted before a moment are done.
+package registry
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/saramakit/producer/internal/record"
+)
+
+// shards keeps senders, the drain and the callback workers out of each other's
+// way: at a million messages a second one lock would be taken every 500 ns.
+// A power of two.
+const shards = 8
+
+// Registry holds records from their acceptance until their callbacks have
+// returned. All methods may be called from any goroutine.
+type Registry struct {
+	shards [shards]shard
+}
+
+// shard is a part of the registry. Its records are in the order of acceptance.
+type shard struct {
+	mu sync.Mutex // held for a few instructions; never over a wait or a call-back
+
+	first, last *record.Record
+	next        uint64 // the Seq of the next record
+	// counts is consistent at any time the lock is free:
+	// Accepted == Delivered + Failed + InFlight, in the shard and so in any sum.
+	counts Counts
+	// marks are the Flush calls whose part of this shard is not done, oldest
+	// first.
+	marks []*Mark
+
+	_ [64]byte // the next shard's lock lies in another cache line
+}
+
+// Counts are the messages of a producer. Accepted == Delivered + Failed +
+// InFlight holds in every value that Counts returns.
+type Counts struct {
+	Accepted, Delivered, Failed, InFlight int64
+}
+
+// Add takes a record in. It must be called once for a record, before anybody
+// else knows it.
+func (g *Registry) Add(r *record.Record) {
+	r.Shard = int(rand.Uint32() % shards)
+	s := &g.shards[r.Shard]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.Seq = s.next
+	s.next++
+	r.RegistryPrev = s.last
+	if s.last == nil {
+		s.first = r
+	} else {
+		s.last.RegistryNext = r
+	}
+	s.last = r
+	s.counts.Accepted++
+	s.counts.InFlight++
+}
+
+// Finish lets a record go: its callbacks have returned. It must be called once
+// for a record that was added.
+func (g *Registry) Finish(r *record.Record, delivered bool) {
+	s := &g.shards[r.Shard]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.RegistryPrev == nil {
+		s.first = r.RegistryNext
+	} else {
+		r.RegistryPrev.RegistryNext = r.RegistryNext
+	}
+	if r.RegistryNext == nil {
+		s.last = r.RegistryPrev
+	} else {
+		r.RegistryNext.RegistryPrev = r.RegistryPrev
+	}
+	// A message that the user keeps must not keep its neighbours.
+	r.RegistryPrev, r.RegistryNext = nil, nil
+
+	s.counts.InFlight--
+	if delivered {
+		s.counts.Delivered++
+	} else {
+		s.counts.Failed++
+	}
+	for len(s.marks) > 0 && s.before(s.marks[0].until[r.Shard]) == nil {
+		s.marks[0].shardDone()
+		s.marks = s.marks[1:]
+	}
+}
+
+// before returns the oldest record, if it was accepted before seq.
+// Requires: s.mu held.
+func (s *shard) before(seq uint64) *record.Record {
+	if s.first == nil || s.first.Seq >= seq {
+		return nil
+	}
+	return s.first
+}
+
+// Counts returns the counts of one moment per shard.
+func (g *Registry) Counts() Counts {
+	var sum Counts
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		c := s.counts
+		s.mu.Unlock()
+		sum.Accepted += c.Accepted
+		sum.Delivered += c.Delivered
+		sum.Failed += c.Failed
+		sum.InFlight += c.InFlight
+	}
+	return sum
+}
+
+// Oldest returns when the oldest record was accepted; false if there is none.
+func (g *Registry) Oldest() (at time.Time, ok bool) {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		first := s.first
+		s.mu.Unlock()
+		if first != nil && (!ok || first.Accepted.Before(at)) {
+			at, ok = first.Accepted, true
+		}
+	}
+	return at, ok
+}
+
+// Undecided returns the records accepted at or before the given time whose
+// outcome is open. next is when the oldest of the others was accepted, zero if
+// there is none.
+func (g *Registry) Undecided(until time.Time) (records []*record.Record, next time.Time) {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		for r := s.first; r != nil; r = r.RegistryNext {
+			if r.Completed() {
+				continue // its outcome waits for its callbacks
+			}
+			if r.Accepted.After(until) {
+				if next.IsZero() || r.Accepted.Before(next) {
+					next = r.Accepted
+				}
+				break
+			}
+			records = append(records, r)
+		}
+		s.mu.Unlock()
+	}
+	return records, next
+}
+
+// Mark is a moment: it is reached when all records accepted before it are done.
+type Mark struct {
+	until   [shards]uint64
+	pending atomic.Int32 // shards whose part is not done
+	reached chan struct{}
+}
+
+// Mark returns the present moment.
+func (g *Registry) Mark() *Mark {
+	m := &Mark{reached: make(chan struct{})}
+	m.pending.Store(shards + 1) // one for this loop
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		m.until[i] = s.next
+		if s.before(s.next) == nil {
+			m.shardDone()
+		} else {
+			s.marks = append(s.marks, m)
+		}
+		s.mu.Unlock()
+	}
+	m.shardDone()
+	return m
+}
+
+func (m *Mark) shardDone() {
+	if m.pending.Add(-1) == 0 {
+		close(m.reached)
+	}
+}
+
+// Reached is closed when the mark is reached.
+func (m *Mark) Reached() <-chan struct{} { return m.reached }
+
+// Drop forgets a mark that nobody waits for any more, and returns how many of
+// its records are not done.
+func (g *Registry) Drop(m *Mark) (left int) {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		for r := s.first; r != nil && r.Seq < m.until[i]; r = r.RegistryNext {
+			left++
+		}
+		for j, other := range s.marks {
+			if other == m {
+				// A copy, because Finish moves the start of the slice.
+				s.marks = append(s.marks[:j:j], s.marks[j+1:]...)
+				break
+			}
+		}
+		s.mu.Unlock()
+	}
+	return left
+}

@@ -1,0 +1,138 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// client is the sarama.Client that sarama's producer sees. It gives the
+// producer our configuration instead of the client's, and asks for leaders as
+// long as it is worth it: a producer of sarama's fails a message for good when
+// its one look-up fails, and while it looks up inside a broker's goroutine all
+// partitions of that broker wait.
+type client struct {
+	sarama.Client
+	t *Transport
+}
+
+// Config returns the producer's configuration.
+func (c *client) Config() *sarama.Config { return c.t.cfg.Sarama }
+
+// Close does nothing: the transport closes the client if it owns it.
+func (*client) Close() error { return nil }
+
+// RefreshMetadata asks once and does not tell if it fails. sarama calls it
+// before it looks for a leader, also where waiting would hold up partitions
+// that have nothing to do with it; Leader is where the waiting is done, and the
+// failures are told.
+func (c *client) RefreshMetadata(topics ...string) error {
+	if c.t.aborted.Err() != nil {
+		return ErrAborted
+	}
+	_ = c.Client.RefreshMetadata(topics...)
+	return nil
+}
+
+// Leader waits until there is a leader, see persist.
+func (c *client) Leader(topic string, partition int32) (leader *sarama.Broker, err error) {
+	err = c.t.persist(topic, func() error {
+		leader, err = c.Client.Leader(topic, partition)
+		return err
+	})
+	return leader, err
+}
+
+// Partitions waits until the topic is known, see persist.
+func (c *client) Partitions(topic string) (partitions []int32, err error) {
+	err = c.t.persist(topic, func() error {
+		partitions, err = c.Client.Partitions(topic)
+		return err
+	})
+	return partitions, err
+}
+
+// WritablePartitions waits until the topic is known, see persist.
+func (c *client) WritablePartitions(topic string) (partitions []int32, err error) {
+	err = c.t.persist(topic, func() error {
+		partitions, err = c.Client.WritablePartitions(topic)
+		return err
+	})
+	return partitions, err
+}
+
+// LeastLoadedBroker is whom sarama asks for a producer id. Before anything is
+// known of the cluster sarama would take any of the addresses it was given; we
+// know one that answers.
+func (c *client) LeastLoadedBroker() *sarama.Broker {
+	if b := c.t.seed; b != nil {
+		if ok, _ := b.Connected(); ok {
+			return b
+		}
+	}
+	return c.Client.LeastLoadedBroker()
+}
+
+// LookupError says that sarama could not find where to send a message. The
+// message was not sent because of it, but may have been sent before.
+type LookupError struct{ Err error }
+
+func (e *LookupError) Error() string { return fmt.Sprintf("no leader could be found: %v", e.Err) }
+
+// Unwrap returns why.
+func (e *LookupError) Unwrap() error { return e.Err }
+
+// persist repeats a question about a topic until it is answered. It ends
+// without an answer when that is final, when no message of the topic is left to
+// wait for it, when the delivery timeout has passed since it began, or when the
+// transport is aborted. It runs in the goroutine of one partition or one topic,
+// so it holds up nothing else.
+func (t *Transport) persist(topic string, ask func() error) error {
+	var (
+		began   time.Time // of the repetition; most questions need none
+		unknown time.Time // since when the cluster denies the topic
+	)
+	for n := 1; ; n++ {
+		if t.aborted.Err() != nil {
+			return ErrAborted
+		}
+		err := ask()
+		if err == nil {
+			return nil
+		}
+		now := time.Now()
+		if began.IsZero() {
+			began = now
+		}
+		switch {
+		case !errors.Is(err, sarama.ErrUnknownTopicOrPartition):
+			unknown = time.Time{}
+		case unknown.IsZero():
+			unknown = now
+		case now.Sub(unknown) >= t.cfg.UnknownTopic:
+			t.cfg.Suspect(topic)
+			return &LookupError{Err: err}
+		}
+		if final(err) || !t.cfg.Live(topic) || now.Sub(began) >= t.cfg.DeliveryTimeout {
+			return &LookupError{Err: err}
+		}
+		if !t.wait(t.cfg.Backoff.wait(n)) {
+			return ErrAborted
+		}
+	}
+}
+
+// final reports whether asking again cannot help.
+func final(err error) bool {
+	for _, e := range []error{
+		sarama.ErrTopicAuthorizationFailed, sarama.ErrClusterAuthorizationFailed,
+		sarama.ErrSASLAuthenticationFailed, sarama.ErrInvalidTopic, sarama.ErrClosedClient,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

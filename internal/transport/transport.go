@@ -1,0 +1,266 @@
+// Package transport is the only place that knows sarama's AsyncProducer: its
+// channels, its retries, and what has to be cut to make it end in time.
+//
+// Records go in one at a time and come back one or many at a time, each once.
+// A second transport needs the same methods: Submit, Ask, Abort and Close.
+package transport
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/saramakit/producer/internal/netdial"
+	"github.com/saramakit/producer/internal/record"
+)
+
+// ErrAborted is what calls inside sarama get once the transport was aborted.
+var ErrAborted = errors.New("producer: the connections were cut because Close ran out of time")
+
+// Outcome is what became of a record.
+type Outcome struct {
+	Record *record.Record
+	Err    error // nil: delivered
+	// NotWritten is a proof: the record's bytes are not in any log and never
+	// will be. False proves nothing.
+	NotWritten bool
+}
+
+// Config is what Open needs.
+type Config struct {
+	// Sarama is the producer's private configuration. Open takes it over and
+	// sets its dialer and its backoff functions.
+	Sarama *sarama.Config
+	// Addrs are the brokers to start from. Empty if Client is set.
+	Addrs []string
+	// Client is a borrowed client: its connections are not ours to cut, and it
+	// is never closed.
+	Client sarama.Client
+
+	Backoff Backoff
+	// DeliveryTimeout bounds how long one question to the cluster is repeated.
+	DeliveryTimeout time.Duration
+	// UnknownTopic is how long a cluster may deny a topic that it had before.
+	UnknownTopic time.Duration
+
+	Home *record.Home
+	// Sink gets every record back, from one goroutine. It must not wait, and
+	// not keep the slice.
+	Sink func([]Outcome)
+	// Live reports whether the outcome of any record of the topic is open.
+	Live func(topic string) bool
+	// Suspect is told that a topic seems to have been deleted.
+	Suspect func(topic string)
+}
+
+// Transport sends records through a sarama.AsyncProducer.
+type Transport struct {
+	cfg      Config
+	client   sarama.Client // as sarama made it, or as it was borrowed
+	owned    bool
+	dialer   *netdial.Dialer // nil for a borrowed client
+	seed     *sarama.Broker  // the broker that answered first; nil for a borrowed client
+	producer sarama.AsyncProducer
+	input    chan<- *sarama.ProducerMessage
+
+	// aborted ends every wait that is ours: backoffs and repeated questions.
+	aborted context.Context //nolint:containedctx // it ends the transport, not a call
+	abort   context.CancelFunc
+
+	drained chan struct{} // closed when sarama has closed both its channels
+	ended   chan struct{} // closed when nothing of the transport is left
+	once    sync.Once     // of Close
+	asks    sync.WaitGroup
+}
+
+// Open connects, and starts the producer and the goroutine that drains it. ctx
+// bounds it; if Open fails nothing is left.
+func Open(ctx context.Context, cfg Config) (*Transport, error) {
+	t := &Transport{cfg: cfg, drained: make(chan struct{}), ended: make(chan struct{})}
+	t.aborted, t.abort = context.WithCancel(context.Background())
+	t.setBackoffs()
+
+	stop := context.AfterFunc(ctx, t.Abort)
+	err := t.open(ctx)
+	if err == nil && !stop() {
+		// ctx ended while the last step succeeded: everything is cut already.
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		stop()
+		t.discard()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Transport) open(ctx context.Context) error {
+	if t.cfg.Client != nil {
+		t.client = t.cfg.Client
+	} else {
+		t.owned = true
+		t.setDialer()
+		if err := t.connect(ctx); err != nil {
+			return err
+		}
+		client, err := sarama.NewClient(t.cfg.Addrs, t.cfg.Sarama)
+		if err != nil {
+			return err
+		}
+		t.client = client
+	}
+	producer, err := t.newProducer(ctx)
+	if err != nil {
+		return err
+	}
+	t.producer, t.input = producer, producer.Input()
+	go t.drain()
+	return nil
+}
+
+// newProducer starts sarama's producer. An idempotent one asks the cluster for
+// its id first, which on a borrowed client cannot be cut short: then it is left
+// behind, and ended when it comes.
+func (t *Transport) newProducer(ctx context.Context) (sarama.AsyncProducer, error) {
+	type result struct {
+		producer sarama.AsyncProducer
+		err      error
+	}
+	made := make(chan result, 1)
+	go func() {
+		p, err := sarama.NewAsyncProducerFromClient(&client{Client: t.client, t: t})
+		made <- result{p, err}
+	}()
+	select {
+	case r := <-made:
+		return r.producer, r.err
+	case <-ctx.Done():
+	}
+	end := func() error {
+		r := <-made
+		if r.err == nil {
+			r.producer.AsyncClose()
+			drainAll(r.producer, func(sarama.ProducerMessage) {})
+		}
+		return r.err
+	}
+	if t.owned {
+		// Everything is cut, so it ends now; its error says what was missing.
+		return nil, errors.Join(context.Cause(ctx), end())
+	}
+	go end() //nolint:errcheck // nobody is there to be told
+	return nil, context.Cause(ctx)
+}
+
+// Submit hands a record over. It waits for sarama's dispatcher only, which
+// waits for nobody: no more records of a topic are submitted than its channels
+// hold, and no code of a user runs there. Not to be called after Close.
+func (t *Transport) Submit(r *record.Record) { t.input <- &r.Msg }
+
+// drain takes results from both channels until both are closed. One goroutine
+// for both, because sarama's order between a failure and a later success of
+// the same partition is the order in which it hands them over.
+func (t *Transport) drain() {
+	defer close(t.drained)
+	var (
+		one       [1]Outcome
+		causes    = causes{}
+		successes = t.producer.Successes()
+		failures  = t.producer.Errors()
+	)
+	for successes != nil || failures != nil {
+		select {
+		case msg, ok := <-successes:
+			if !ok {
+				successes = nil
+				continue
+			}
+			one[0] = Outcome{Record: record.Of(msg)}
+		case failure, ok := <-failures:
+			if !ok {
+				failures = nil
+				continue
+			}
+			one[0] = t.failed(record.Of(failure.Msg), causes, failure.Err)
+		}
+		if one[0].Record != nil {
+			t.cfg.Sink(one[:])
+		}
+	}
+}
+
+func (t *Transport) failed(r *record.Record, c causes, err error) Outcome {
+	if r == nil {
+		return Outcome{}
+	}
+	return Outcome{
+		Record:     r,
+		Err:        c.explain(r.Msg.Topic, err),
+		NotWritten: r.Attempts() == 0 || neverAppended(err) && r.FirstAttempt(),
+	}
+}
+
+// Abort ends every wait inside sarama that can be ended: our own at once and,
+// if the client is ours, all that hang on a connection. Idempotent, never waits.
+func (t *Transport) Abort() {
+	t.abort()
+	if t.dialer != nil {
+		t.dialer.Abort()
+	}
+}
+
+// Close ends the producer: what sarama still holds comes back through Sink,
+// then an owned client is closed. It does not wait; the returned channel is
+// closed when nothing is left. Nothing may be submitted after it.
+func (t *Transport) Close() <-chan struct{} {
+	t.once.Do(func() {
+		t.producer.AsyncClose()
+		go func() {
+			defer close(t.ended)
+			<-t.drained
+			t.release()
+		}()
+	})
+	return t.ended
+}
+
+// release closes what is ours once sarama's producer has ended.
+func (t *Transport) release() {
+	t.abort()
+	if !t.owned {
+		return
+	}
+	// Connections first: nothing of value is on them any more, and closing a
+	// client waits for the question that it may be asking.
+	t.dialer.Abort()
+	if t.seed != nil {
+		_ = t.seed.Close()
+	}
+	if t.client != nil {
+		_ = t.client.Close()
+	}
+	t.asks.Wait()
+}
+
+// discard undoes a failed Open.
+func (t *Transport) discard() {
+	if t.producer != nil {
+		<-t.Close()
+		return
+	}
+	t.release()
+}
+
+// drainAll reads both channels of a producer until they are closed.
+func drainAll(p sarama.AsyncProducer, each func(sarama.ProducerMessage)) {
+	go func() {
+		for range p.Errors() { //nolint:revive // only the end matters
+		}
+	}()
+	for msg := range p.Successes() {
+		each(*msg)
+	}
+}

@@ -1,0 +1,104 @@
+package producer
+
+import (
+	"context"
+	"time"
+
+	"github.com/saramakit/producer/internal/registry"
+)
+
+// abortGrace is how long Close waits, after it cut the connections, for what
+// that sets free to come back and for callbacks to return.
+const abortGrace = 500 * time.Millisecond
+
+// close starts the shutdown, if no other call has, and waits for it. All calls
+// wait for the same one; the first whose time runs out ends it for all.
+func (c *core) close(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	inCallback := c.inCallback(ctx)
+	c.closeOnce.Do(func() {
+		c.counts.closing.Store(true)
+		c.gate.Close()
+		go c.shutdown()
+	})
+	if inCallback {
+		// The callback cannot wait for itself. Somebody has to, for the bound.
+		go c.awaitClosed(context.Background()) //nolint:errcheck // kept for the other calls
+		return ErrInCallback
+	}
+	return c.awaitClosed(ctx)
+}
+
+func (c *core) awaitClosed(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.cfg.closeTimeout)
+		defer cancel()
+	}
+	if !reached(c.closed, ctx.Done()) {
+		c.abortOnce.Do(func() {
+			c.abortErr = endError(ctx)
+			close(c.aborting)
+		})
+		<-c.closed // prompt now
+	}
+	return c.closeErr
+}
+
+// shutdown ends the producer. Every wait in it ends with aborting, or is prompt.
+func (c *core) shutdown() {
+	defer close(c.closed)
+	<-c.gate.Idle() // senders wait for room at most, and closing the gate ended that
+	mark := c.registry.Mark()
+	if reached(mark.Reached(), c.aborting) {
+		// Nothing is in flight. What the transport still holds has timed out.
+		c.lanes.Stop()
+		if reached(c.transport.Close(), c.aborting) {
+			c.end()
+			return
+		}
+	}
+	c.closeErr = c.abort(mark)
+}
+
+// end stops the goroutines of a producer in which nothing is in flight.
+func (c *core) end() {
+	close(c.stop)
+	c.expiry.Wait()
+	<-c.callbacks.Stop()
+}
+
+// abort ends what is left within abortGrace. It returns nil if that turns out
+// to be nothing, else a *CloseError.
+func (c *core) abort(mark *registry.Mark) error {
+	c.lanes.Stop()
+	c.transport.Abort()
+	ended := c.transport.Close()
+	left, _ := c.registry.Undecided(time.Now())
+	for _, r := range left {
+		c.giveUp(r, ErrAborted)
+	}
+	close(c.stop)
+	c.expiry.Wait()
+
+	grace, cancel := context.WithTimeout(context.Background(), abortGrace)
+	defer cancel()
+	called := reached(mark.Reached(), grace.Done())
+	reached(c.callbacks.Stop(), grace.Done())
+	// If this does not come in time nothing is lost: all outcomes are known.
+	// What sarama still does on a borrowed client ends with its network
+	// timeouts.
+	reached(ended, grace.Done())
+	if called && c.counts.aborted.Load() == 0 {
+		return nil
+	}
+	return &CloseError{
+		Delivered:        int(c.counts.delivered.Load()),
+		Failed:           int(c.counts.failed.Load()),
+		Undelivered:      int(c.counts.aborted.Load()),
+		CallbacksRunning: c.callbacks.Running(),
+		Err:              c.abortErr,
+	}
+}
