@@ -230,20 +230,28 @@ func (c *config) check(conf *sarama.Config, borrowed bool) {
 		{p.Retry.Max > 1000, "Producer.Retry.Max", "at most 1000, sarama allocates for each; use WithDeliveryTimeout"},
 		{p.Retry.MaxBufferLength > 0, "Producer.Retry.MaxBufferLength", "it drops messages; use WithMaxBuffered"},
 		{p.Retry.MaxBufferBytes > 0, "Producer.Retry.MaxBufferBytes", "it drops messages; use WithMaxBufferedBytes"},
-		{!borrowed && conf.Metadata.Retry.BackoffFunc == nil && conf.Metadata.Retry.Backoff != 0,
-			"Metadata.Retry.Backoff", "Close could not end that wait; set Metadata.Retry.BackoffFunc"},
-		{(p.Flush.Messages > 0 || p.Flush.Bytes > 0) && p.Flush.Frequency <= 0,
-			"Producer.Flush.Messages or Flush.Bytes", "without a Frequency messages wait for ever; use WithLinger"},
-		{p.Flush.Frequency >= c.deliveryTimeout, "Producer.Flush.Frequency",
-			"messages would time out before they are sent; WithLinger must be less than WithDeliveryTimeout"},
+		{
+			!borrowed && conf.Metadata.Retry.BackoffFunc == nil && conf.Metadata.Retry.Backoff != 0,
+			"Metadata.Retry.Backoff", "Close could not end that wait; set Metadata.Retry.BackoffFunc",
+		},
+		{
+			(p.Flush.Messages > 0 || p.Flush.Bytes > 0) && p.Flush.Frequency <= 0,
+			"Producer.Flush.Messages or Flush.Bytes", "without a Frequency messages wait for ever; use WithLinger",
+		},
+		{
+			p.Flush.Frequency >= c.deliveryTimeout, "Producer.Flush.Frequency",
+			"messages would time out before they are sent; WithLinger must be less than WithDeliveryTimeout",
+		},
 		{p.Transaction.ID != "", "Producer.Transaction.ID", "transactions are not supported"},
 		{p.MaxMessageBytes >= int(sarama.MaxRequestSize), "Producer.MaxMessageBytes", "must be less than sarama.MaxRequestSize"},
 		{conf.ChannelBufferSize < 1, "ChannelBufferSize", "must be at least 1"},
 		{!conf.Version.IsAtLeast(sarama.V0_11_0_0), "Version", "must be at least 0.11; use WithKafkaVersion"},
 		{conf.Net.Proxy.Enable && conf.Net.Proxy.Dialer == nil, "Net.Proxy", "is enabled without a Dialer"},
 		{!conf.Net.TLS.Enable && conf.Net.TLS.Config != nil, "Net.TLS.Config", "is set but Net.TLS.Enable is not"},
-		{!conf.Net.SASL.Enable && (conf.Net.SASL.User != "" || conf.Net.SASL.Password != ""),
-			"Net.SASL", "credentials are set but Net.SASL.Enable is not"},
+		{
+			!conf.Net.SASL.Enable && (conf.Net.SASL.User != "" || conf.Net.SASL.Password != ""),
+			"Net.SASL", "credentials are set but Net.SASL.Enable is not",
+		},
 	} {
 		if rule.broken {
 			c.problem("sarama.Config "+rule.name, nil, rule.remedy)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func dial(ctx context.Context, brokers []string, cfg *config, opts []Option) (*c
 	if err != nil {
 		return nil, err
 	}
-	return build(ctx, cfg, transport.Config{Sarama: conf, Addrs: append([]string(nil), brokers...)})
+	return build(ctx, cfg, &transport.Config{Sarama: conf, Addrs: slices.Clone(brokers)})
 }
 
 // borrow builds a core over somebody else's client.
@@ -113,11 +114,11 @@ func borrow(client sarama.Client, cfg *config, opts []Option) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	return build(context.Background(), cfg, transport.Config{Sarama: conf, Client: client})
+	return build(context.Background(), cfg, &transport.Config{Sarama: conf, Client: client})
 }
 
 // build opens the transport and puts a core over it.
-func build(ctx context.Context, cfg *config, t transport.Config) (*core, error) {
+func build(ctx context.Context, cfg *config, t *transport.Config) (*core, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, connectTimeout)

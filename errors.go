@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,10 +53,10 @@ var (
 type Persistence uint8
 
 const (
-	// PossiblyPersisted: the message may be in the log, now or a little later.
+	// PossiblyPersisted means that the message may be in the log, now or a little later.
 	// It is the zero value: what is not proved is possible.
 	PossiblyPersisted Persistence = iota
-	// NotPersisted: the message is not in the log and never will be. This is a
+	// NotPersisted means that the message is not in the log and never will be. This is a
 	// proof, not a guess: its bytes never left the process, or the broker
 	// refused its only attempt with a code that is given before anything is
 	// stored.
@@ -173,17 +174,11 @@ func SafeToRetry(err error) bool { return IsRetriable(err) && !MayHaveBeenWritte
 // MayHaveBeenWritten reports whether the message may be in the log although it
 // failed: sending it again may duplicate it. For a BatchError: any of them.
 func MayHaveBeenWritten(err error) bool {
-	var batch *BatchError
-	if errors.As(err, &batch) {
-		for _, e := range batch.Errs {
-			if MayHaveBeenWritten(e) {
-				return true
-			}
-		}
-		return false
+	if batch, ok := errors.AsType[*BatchError](err); ok {
+		return slices.ContainsFunc(batch.Errs, MayHaveBeenWritten)
 	}
-	var delivery *DeliveryError
-	return errors.As(err, &delivery) && delivery.Status != NotPersisted
+	delivery, ok := errors.AsType[*DeliveryError](err)
+	return ok && delivery.Status != NotPersisted
 }
 
 // IsRetriable reports whether the cause is transient: sending the message again
@@ -196,15 +191,10 @@ func IsRetriable(err error) bool {
 	if err == nil {
 		return false
 	}
-	var batch *BatchError
-	if errors.As(err, &batch) {
+	if batch, ok := errors.AsType[*BatchError](err); ok {
 		failed := batch.Unwrap()
-		for _, e := range failed {
-			if !IsRetriable(e) {
-				return false
-			}
-		}
-		return len(failed) > 0
+		permanent := func(e error) bool { return !IsRetriable(e) }
+		return len(failed) > 0 && !slices.ContainsFunc(failed, permanent)
 	}
 	for _, permanent := range []error{
 		ErrInvalidMessage, ErrMessageTooLarge, ErrInvalidConfig, ErrClosed, ErrUnknownTopic, ErrInCallback,
@@ -222,16 +212,14 @@ func IsRetriable(err error) bool {
 			return true
 		}
 	}
-	var unavailable *transport.UnavailableError
-	if errors.As(err, &unavailable) && unavailable.Last == nil {
+	if unavailable, ok := errors.AsType[*transport.UnavailableError](err); ok && unavailable.Last == nil {
 		return true
 	}
-	var code sarama.KError
-	if errors.As(err, &code) {
+	if code, ok := errors.AsType[sarama.KError](err); ok {
 		return transientCode(code)
 	}
-	var network net.Error
-	return errors.As(err, &network) || isEOF(err)
+	_, network := errors.AsType[net.Error](err)
+	return network || isEOF(err)
 }
 
 // transientCode is the set of codes that Kafka's own client calls retriable.

@@ -42,8 +42,7 @@ func (l *logger) failed(err error) {
 	l.mu.Unlock()
 
 	args := []any{slog.Any("err", err), slog.Int64("failures_not_logged", more)}
-	var delivery *DeliveryError
-	if errors.As(err, &delivery) {
+	if delivery, ok := errors.AsType[*DeliveryError](err); ok {
 		args = append(args,
 			slog.String("topic", delivery.Topic), slog.Int("partition", int(delivery.Partition)),
 			slog.String("status", delivery.Status.String()), slog.Int("attempts", delivery.Attempts))

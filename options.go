@@ -2,6 +2,7 @@ package producer
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -204,13 +205,11 @@ func WithUnknownTopicTimeout(d time.Duration) Option {
 // error that wraps [ErrUnknownTopic]. Other topics can be sent to as well.
 func WithTopics(names ...string) Option {
 	return option{"WithTopics", func(c *config) {
-		for _, name := range names {
-			if name == "" {
-				c.problem("WithTopics", `""`, "a topic's name is empty")
-				return
-			}
+		if slices.Contains(names, "") {
+			c.problem("WithTopics", `""`, "a topic's name is empty")
+			return
 		}
-		c.topics = append([]string(nil), names...)
+		c.topics = slices.Clone(names)
 	}}
 }
 

@@ -24,7 +24,7 @@ func changedSettings(before, after *sarama.Config) (names []string) {
 // differences compares two settings. Functions and what is behind pointers
 // count as changed when they are others, not when they do something else.
 func differences(name string, a, b reflect.Value) (names []string) {
-	same := true
+	var same bool
 	switch a.Kind() {
 	case reflect.Struct:
 		if a.Type() == reflect.TypeFor[sarama.KafkaVersion]() {

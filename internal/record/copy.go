@@ -167,7 +167,7 @@ func encode(part string, e sarama.Encoder) (src source, err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			cause, _ := p.(error) //nolint:errcheck // a panic's value need not be an error
+			cause, _ := p.(error) // a panic's value need not be one
 			src, err = source{}, &EncoderError{Part: part, Panic: p, Err: cause}
 		}
 	}()

@@ -78,8 +78,8 @@ type Transport struct {
 
 // Open connects, and starts the producer and the goroutine that drains it. ctx
 // bounds it; if Open fails nothing is left.
-func Open(ctx context.Context, cfg Config) (*Transport, error) {
-	t := &Transport{cfg: cfg, drained: make(chan struct{}), ended: make(chan struct{})}
+func Open(ctx context.Context, cfg *Config) (*Transport, error) {
+	t := &Transport{cfg: *cfg, drained: make(chan struct{}), ended: make(chan struct{})}
 	t.aborted, t.abort = context.WithCancel(context.Background())
 	t.setBackoffs()
 
@@ -91,7 +91,7 @@ func Open(ctx context.Context, cfg Config) (*Transport, error) {
 	}
 	if err != nil {
 		stop()
-		t.discard()
+		t.undo()
 		return nil, err
 	}
 	return t, nil
@@ -143,7 +143,7 @@ func (t *Transport) newProducer(ctx context.Context) (sarama.AsyncProducer, erro
 		r := <-made
 		if r.err == nil {
 			r.producer.AsyncClose()
-			drainAll(r.producer, func(sarama.ProducerMessage) {})
+			discard(r.producer)
 		}
 		return r.err
 	}
@@ -245,8 +245,8 @@ func (t *Transport) release() {
 	t.asks.Wait()
 }
 
-// discard undoes a failed Open.
-func (t *Transport) discard() {
+// undo ends what a failed Open has begun.
+func (t *Transport) undo() {
 	if t.producer != nil {
 		<-t.Close()
 		return
@@ -254,13 +254,12 @@ func (t *Transport) discard() {
 	t.release()
 }
 
-// drainAll reads both channels of a producer until they are closed.
-func drainAll(p sarama.AsyncProducer, each func(sarama.ProducerMessage)) {
-	go func() {
-		for range p.Errors() { //nolint:revive // only the end matters
-		}
-	}()
-	for msg := range p.Successes() {
-		each(*msg)
+// discard reads both channels of an unused producer until they are closed.
+func discard(p sarama.AsyncProducer) {
+	for range p.Errors() {
+		continue
+	}
+	for range p.Successes() {
+		continue
 	}
 }
