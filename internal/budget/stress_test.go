@@ -161,6 +161,18 @@ func TestBudget_released_servesThoseWhoSawTheRoomTaken(t *testing.T) {
 	})
 }
 
+// Room that came back after TryAcquire had failed, and before the waiter was in
+// line: the releaser saw nobody.
+func TestBudget_join_findsTheRoomThatCameBackMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := New(1, 100)
+	w := b.join(1)
+	require.Len(t, w.granted, 1)
+	require.False(t, b.leave(w), "granted already")
+	b.Release(1)
+	requireEmpty(t, b)
+}
+
 // Releasers that see nobody waiting and waiters that see no room: one of the
 // two must be wrong. One place and no timers, so that it happens often.
 func TestBudget_aReleaseAndAWaiterNeverMissEachOther(t *testing.T) {

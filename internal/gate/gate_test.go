@@ -109,21 +109,17 @@ func TestGate_Idle_isClosedOnceHoweverOftenTheGateIsFoundEmpty(t *testing.T) {
 func TestGate_Idle_neverComesBeforeClosing(t *testing.T) {
 	t.Parallel()
 	for range 2000 {
-		g := New()
-		var wg sync.WaitGroup
-		wg.Go(func() { g.Close() })
-		wg.Go(func() {
-			for g.Enter() {
-				g.Leave()
-			}
-		})
-		wg.Go(func() {
+		synctest.Test(t, func(t *testing.T) {
+			g := New()
+			go g.Close()
+			go func() {
+				for g.Enter() {
+					g.Leave()
+				}
+			}()
 			<-g.Idle()
-			if !isClosed(g.Closing()) {
-				t.Error("idle, but not closing")
-			}
+			require.True(t, isClosed(g.Closing()))
 		})
-		wg.Wait()
 	}
 }
 

@@ -52,9 +52,7 @@ func Guard(ctor sarama.PartitionerConstructor, around Around) sarama.Partitioner
 		around = nothing{}
 	}
 	return func(topic string) sarama.Partitioner {
-		g := &guard{around: around}
-		g.broken = g.construct(ctor, topic)
-		return g
+		return &guard{ctor: ctor, topic: topic, around: around}
 	}
 }
 
@@ -66,6 +64,13 @@ func (nothing) After(*sarama.ProducerMessage, any, bool) {}
 
 // guard has no mutex: like every partitioner it is called from one goroutine.
 type guard struct {
+	ctor  sarama.PartitionerConstructor
+	topic string
+	// constructed says that ctor was called: with the first message, on the
+	// goroutine of the topic. sarama constructs partitioners on the goroutine
+	// that serves all topics, where a slow constructor would hold up everybody.
+	constructed bool
+
 	inner   sarama.Partitioner
 	dynamic sarama.DynamicConsistencyPartitioner // inner, nil if it is none
 	around  Around
@@ -82,7 +87,7 @@ var _ sarama.DynamicConsistencyPartitioner = (*guard)(nil)
 
 // Partition asks the inner partitioner.
 func (g *guard) Partition(msg *sarama.ProducerMessage, numPartitions int32) (choice int32, err error) {
-	if g.broken != nil {
+	if g.construct() != nil {
 		return -1, g.broken
 	}
 	if g.failed != nil {
@@ -108,7 +113,7 @@ func (g *guard) Partition(msg *sarama.ProducerMessage, numPartitions int32) (cho
 // it finds MessageRequiresConsistency.
 func (g *guard) RequiresConsistency() (required bool) {
 	required = afterPanic
-	if g.broken != nil {
+	if g.construct() != nil {
 		return required
 	}
 	g.failed = nil
@@ -124,7 +129,7 @@ const afterPanic = true
 // MessageRequiresConsistency asks the inner partitioner as sarama would.
 func (g *guard) MessageRequiresConsistency(msg *sarama.ProducerMessage) (required bool) {
 	required = afterPanic
-	if g.broken != nil {
+	if g.construct() != nil {
 		return required
 	}
 	g.failed = nil
@@ -137,15 +142,23 @@ func (g *guard) MessageRequiresConsistency(msg *sarama.ProducerMessage) (require
 	return g.inner.RequiresConsistency()
 }
 
-// construct calls the user's constructor. It runs on the goroutine that serves
-// all topics.
-func (g *guard) construct(ctor sarama.PartitionerConstructor, topic string) (err error) {
+// construct makes inner, once, and returns broken.
+func (g *guard) construct() error {
+	if g.constructed {
+		return g.broken
+	}
+	g.constructed = true
+	g.broken = g.callConstructor()
+	return g.broken
+}
+
+func (g *guard) callConstructor() (err error) {
 	defer recovered(&err)
-	g.inner = ctor(topic)
+	g.inner = g.ctor(g.topic)
 	if g.inner == nil {
 		return ErrNoPartitioner
 	}
-	g.dynamic, _ = g.inner.(sarama.DynamicConsistencyPartitioner)
+	g.dynamic, _ = g.inner.(sarama.DynamicConsistencyPartitioner) // nil if it is none
 	return nil
 }
 

@@ -64,13 +64,24 @@ func TestGuard_passesThroughWhatThePartitionerSays(t *testing.T) {
 	var topic string
 	g, ok := Guard(func(s string) sarama.Partitioner { topic = s; return p }, nil)("orders").(sarama.DynamicConsistencyPartitioner)
 	require.True(t, ok)
-	require.Equal(t, "orders", topic)
 	require.EqualValues(t, 6, place(t, g, msg, 7))
+	require.Equal(t, "orders", topic)
 	_, err := g.Partition(other, 7)
 	require.Equal(t, mine, err)
 	require.True(t, g.MessageRequiresConsistency(msg))
 	require.False(t, g.MessageRequiresConsistency(other))
 	require.False(t, g.RequiresConsistency())
+}
+
+func TestGuard_constructsOnceAndNotBeforeTheFirstMessage(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	g := Guard(func(string) sarama.Partitioner { calls++; return &plain{ok, no} }, nil)("orders")
+	require.Zero(t, calls, "the goroutine that serves all topics must not run it")
+	for range 3 {
+		place(t, g, keyed("k"), 7)
+	}
+	require.Equal(t, 1, calls)
 }
 
 func TestGuard_asksRequiresConsistencyOfOneThatIsNotDynamic(t *testing.T) {

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -84,7 +85,7 @@ func TestKeyed_anEncoderThatFailsIsAnError(t *testing.T) {
 	}
 }
 
-var errEncode = fmt.Errorf("cannot be encoded") //nolint:gochecknoglobals // a sentinel
+var errEncode = errors.New("cannot be encoded")
 
 type failing struct{}
 
