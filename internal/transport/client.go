@@ -29,7 +29,7 @@ func (*client) Close() error { return nil }
 // that have nothing to do with it; Leader is where the waiting is done, and the
 // failures are told.
 func (c *client) RefreshMetadata(topics ...string) error {
-	if c.t.aborted.Err() != nil {
+	if c.t.isAborted() {
 		return ErrAborted
 	}
 	_ = c.Client.RefreshMetadata(topics...)
@@ -37,30 +37,25 @@ func (c *client) RefreshMetadata(topics ...string) error {
 }
 
 // Leader waits until there is a leader, see persist.
-func (c *client) Leader(topic string, partition int32) (leader *sarama.Broker, err error) {
-	err = c.t.persist(topic, func() error {
-		leader, err = c.Client.Leader(topic, partition)
-		return err
-	})
-	return leader, err
+func (c *client) Leader(topic string, partition int32) (*sarama.Broker, error) {
+	return persist(c.t, topic, func() (*sarama.Broker, error) { return c.Client.Leader(topic, partition) })
 }
 
-// Partitions waits until the topic is known, see persist.
-func (c *client) Partitions(topic string) (partitions []int32, err error) {
-	err = c.t.persist(topic, func() error {
-		partitions, err = c.Client.Partitions(topic)
-		return err
-	})
-	return partitions, err
+// Partitions waits until the topic is known, see persist. It is called for every
+// message, so the first question is asked without ceremony.
+func (c *client) Partitions(topic string) ([]int32, error) {
+	if partitions, err := c.Client.Partitions(topic); err == nil {
+		return partitions, nil
+	}
+	return persist(c.t, topic, func() ([]int32, error) { return c.Client.Partitions(topic) })
 }
 
-// WritablePartitions waits until the topic is known, see persist.
-func (c *client) WritablePartitions(topic string) (partitions []int32, err error) {
-	err = c.t.persist(topic, func() error {
-		partitions, err = c.Client.WritablePartitions(topic)
-		return err
-	})
-	return partitions, err
+// WritablePartitions is Partitions without those that have no leader.
+func (c *client) WritablePartitions(topic string) ([]int32, error) {
+	if partitions, err := c.Client.WritablePartitions(topic); err == nil {
+		return partitions, nil
+	}
+	return persist(c.t, topic, func() ([]int32, error) { return c.Client.WritablePartitions(topic) })
 }
 
 // LeastLoadedBroker is whom sarama asks for a producer id. Before anything is
@@ -84,28 +79,21 @@ func (e *LookupError) Error() string { return fmt.Sprintf("no leader could be fo
 // Unwrap returns why.
 func (e *LookupError) Unwrap() error { return e.Err }
 
-// persist repeats a question about a topic until it is answered. It ends
-// without an answer when that is final, when no message of the topic is left to
-// wait for it, when the delivery timeout has passed since it began, or when the
-// transport is aborted. It runs in the goroutine of one partition or one topic,
-// so it holds up nothing else.
-func (t *Transport) persist(topic string, ask func() error) error {
-	var (
-		began   time.Time // of the repetition; most questions need none
-		unknown time.Time // since when the cluster denies the topic
-	)
+// persist asks about a topic until there is an answer. It ends without one when
+// that is final, when no message of the topic is left to wait for it, when the
+// delivery timeout has passed, or when the transport is aborted. It runs in the
+// goroutine of one partition or one topic, so it holds up nothing else.
+func persist[A any](t *Transport, topic string, ask func() (A, error)) (answer A, err error) {
+	began := time.Now()
+	var unknown time.Time // since when the cluster denies the topic
 	for n := 1; ; n++ {
-		if t.aborted.Err() != nil {
-			return ErrAborted
+		if t.isAborted() {
+			return answer, ErrAborted
 		}
-		err := ask()
-		if err == nil {
-			return nil
+		if answer, err = ask(); err == nil {
+			return answer, nil
 		}
 		now := time.Now()
-		if began.IsZero() {
-			began = now
-		}
 		switch {
 		case !errors.Is(err, sarama.ErrUnknownTopicOrPartition):
 			unknown = time.Time{}
@@ -113,13 +101,13 @@ func (t *Transport) persist(topic string, ask func() error) error {
 			unknown = now
 		case now.Sub(unknown) >= t.cfg.UnknownTopic:
 			t.cfg.Suspect(topic)
-			return &LookupError{Err: err}
+			return answer, &LookupError{Err: err}
 		}
 		if final(err) || !t.cfg.Live(topic) || now.Sub(began) >= t.cfg.DeliveryTimeout {
-			return &LookupError{Err: err}
+			return answer, &LookupError{Err: err}
 		}
 		if !t.wait(t.cfg.Backoff.wait(n)) {
-			return ErrAborted
+			return answer, ErrAborted
 		}
 	}
 }

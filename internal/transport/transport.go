@@ -203,6 +203,8 @@ func (t *Transport) failed(r *record.Record, c causes, err error) Outcome {
 	}
 }
 
+func (t *Transport) isAborted() bool { return t.aborted.Err() != nil }
+
 // Abort ends every wait inside sarama that can be ended: our own at once and,
 // if the client is ours, all that hang on a connection. Idempotent, never waits.
 func (t *Transport) Abort() {
