@@ -147,6 +147,9 @@ func (c *config) sarama(borrowed sarama.Client) (*sarama.Config, error) {
 		c.problem("WithAcks", c.acks, "an idempotent producer needs sarama.WaitForAll; add WithIdempotence(false)")
 	}
 	c.customise(conf, borrowed != nil)
+	// A function may have kept its pointer.
+	private := *conf
+	conf = &private
 	c.check(conf, borrowed != nil)
 	if len(c.problems) > 0 {
 		return nil, errors.Join(c.problems...)
@@ -220,41 +223,73 @@ func runCustom(f func(*sarama.Config), conf *sarama.Config) (err error) {
 // check refuses what would break a promise, and what sarama would only log.
 func (c *config) check(conf *sarama.Config, borrowed bool) {
 	p := &conf.Producer
+	versionRemedy := "must be at least 0.11; use WithKafkaVersion"
+	if borrowed {
+		versionRemedy = "must be at least 0.11; set it in the client's configuration"
+	}
 	for _, rule := range []struct {
-		broken       bool
-		name, remedy string
+		broken bool
+		name   string
+		value  any // nil: there is none, or it is a secret
+		remedy string
 	}{
-		{!p.Return.Successes, "Producer.Return.Successes=false", "results are how Send knows; leave it on"},
-		{!p.Return.Errors, "Producer.Return.Errors=false", "results are how Send knows; leave it on"},
-		{p.Retry.Backoff != 0, "Producer.Retry.Backoff", "Close could not end that wait; use WithRetryBackoff"},
-		{p.Retry.Max > 1000, "Producer.Retry.Max", "at most 1000, sarama allocates for each; use WithDeliveryTimeout"},
-		{p.Retry.MaxBufferLength > 0, "Producer.Retry.MaxBufferLength", "it drops messages; use WithMaxBuffered"},
-		{p.Retry.MaxBufferBytes > 0, "Producer.Retry.MaxBufferBytes", "it drops messages; use WithMaxBufferedBytes"},
+		{!p.Return.Successes, "Producer.Return.Successes", false, "results are how Send knows; leave it on"},
+		{!p.Return.Errors, "Producer.Return.Errors", false, "results are how Send knows; leave it on"},
+		{
+			p.Retry.Backoff != 0, "Producer.Retry.Backoff", p.Retry.Backoff,
+			"Close could not end that wait; use WithRetryBackoff",
+		},
+		{
+			p.Retry.Max > 1000, "Producer.Retry.Max", p.Retry.Max,
+			"at most 1000, sarama allocates for each; use WithDeliveryTimeout",
+		},
+		{
+			p.Retry.MaxBufferLength > 0, "Producer.Retry.MaxBufferLength", p.Retry.MaxBufferLength,
+			"it drops messages; use WithMaxBuffered",
+		},
+		{
+			p.Retry.MaxBufferBytes > 0, "Producer.Retry.MaxBufferBytes", p.Retry.MaxBufferBytes,
+			"it drops messages; use WithMaxBufferedBytes",
+		},
 		{
 			!borrowed && conf.Metadata.Retry.BackoffFunc == nil && conf.Metadata.Retry.Backoff != 0,
-			"Metadata.Retry.Backoff", "Close could not end that wait; set Metadata.Retry.BackoffFunc",
+			"Metadata.Retry.Backoff", conf.Metadata.Retry.Backoff,
+			"Close could not end that wait; set Metadata.Retry.BackoffFunc",
 		},
 		{
 			(p.Flush.Messages > 0 || p.Flush.Bytes > 0) && p.Flush.Frequency <= 0,
-			"Producer.Flush.Messages or Flush.Bytes", "without a Frequency messages wait for ever; use WithLinger",
+			"Producer.Flush.Messages or Flush.Bytes", max(p.Flush.Messages, p.Flush.Bytes),
+			"without a Frequency messages wait for ever; use WithLinger",
 		},
 		{
-			p.Flush.Frequency >= c.deliveryTimeout, "Producer.Flush.Frequency",
+			p.Flush.Frequency >= c.deliveryTimeout, "Producer.Flush.Frequency", p.Flush.Frequency,
 			"messages would time out before they are sent; WithLinger must be less than WithDeliveryTimeout",
 		},
-		{p.Transaction.ID != "", "Producer.Transaction.ID", "transactions are not supported"},
-		{p.MaxMessageBytes >= int(sarama.MaxRequestSize), "Producer.MaxMessageBytes", "must be less than sarama.MaxRequestSize"},
-		{conf.ChannelBufferSize < 1, "ChannelBufferSize", "must be at least 1"},
-		{!conf.Version.IsAtLeast(sarama.V0_11_0_0), "Version", "must be at least 0.11; use WithKafkaVersion"},
-		{conf.Net.Proxy.Enable && conf.Net.Proxy.Dialer == nil, "Net.Proxy", "is enabled without a Dialer"},
-		{!conf.Net.TLS.Enable && conf.Net.TLS.Config != nil, "Net.TLS.Config", "is set but Net.TLS.Enable is not"},
+		{
+			p.Transaction.ID != "", "Producer.Transaction.ID", p.Transaction.ID,
+			"transactions are not supported; leave it out",
+		},
+		{
+			p.MaxMessageBytes >= int(sarama.MaxRequestSize), "Producer.MaxMessageBytes", p.MaxMessageBytes,
+			"must be less than sarama.MaxRequestSize; use WithMaxMessageBytes",
+		},
+		{conf.ChannelBufferSize < 1, "ChannelBufferSize", conf.ChannelBufferSize, "must be at least 1"},
+		{!conf.Version.IsAtLeast(sarama.V0_11_0_0), "Version", conf.Version, versionRemedy},
+		{
+			conf.Net.Proxy.Enable && conf.Net.Proxy.Dialer == nil, "Net.Proxy", nil,
+			"is enabled without a Dialer; set Net.Proxy.Dialer",
+		},
+		{
+			!conf.Net.TLS.Enable && conf.Net.TLS.Config != nil, "Net.TLS.Config", nil,
+			"is set but would not be used; set Net.TLS.Enable",
+		},
 		{
 			!conf.Net.SASL.Enable && (conf.Net.SASL.User != "" || conf.Net.SASL.Password != ""),
-			"Net.SASL", "credentials are set but Net.SASL.Enable is not",
+			"Net.SASL", nil, "credentials are set but would not be used; set Net.SASL.Enable",
 		},
 	} {
 		if rule.broken {
-			c.problem("sarama.Config "+rule.name, nil, rule.remedy)
+			c.problem("sarama.Config "+rule.name, rule.value, rule.remedy)
 		}
 	}
 	if len(c.problems) > 0 {

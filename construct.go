@@ -105,10 +105,8 @@ func borrow(client sarama.Client, cfg *config, opts []Option) (*core, error) {
 	switch {
 	case client == nil:
 		cfg.problem("client", nil, "is nil; pass an open sarama.Client")
-		return nil, errors.Join(cfg.problems...)
 	case client.Closed():
 		cfg.problem("client", nil, "is closed; pass an open sarama.Client")
-		return nil, errors.Join(cfg.problems...)
 	}
 	conf, err := cfg.sarama(client)
 	if err != nil {
@@ -134,15 +132,24 @@ func build(ctx context.Context, cfg *config, t *transport.Config) (*core, error)
 		t.Suspect = func(topic string) { c.lanes.Of(topic).Suspect() }
 		opened, err := transport.Open(ctx, t)
 		if err != nil {
-			return nil, fmt.Errorf("producer: %w", err)
+			return nil, fmt.Errorf("producer: %w", ended(ctx, err))
 		}
 		if err := checkTopics(ctx, opened, cfg); err != nil {
 			opened.Abort()
 			<-opened.Close()
-			return nil, err
+			return nil, ended(ctx, err)
 		}
 		return opened, nil
 	})
+}
+
+// ended adds the error of a ctx that has ended to what came of that: what the
+// transport returns wraps the cause only.
+func ended(ctx context.Context, err error) error {
+	if end := ctx.Err(); end != nil && !errors.Is(err, end) {
+		return fmt.Errorf("%w: %w", end, err)
+	}
+	return err
 }
 
 // checkTopics waits until the cluster knows all topics of WithTopics, and

@@ -54,6 +54,7 @@ type core struct {
 
 	// One shutdown serves all calls of Close.
 	closeOnce sync.Once
+	boundOnce sync.Once     // of the call of Close from a callback that is waited for
 	aborting  chan struct{} // closed when Close may wait no longer
 	abortOnce sync.Once
 	abortErr  error         // why; written before aborting is closed
@@ -169,12 +170,13 @@ func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage) (*record.R
 		return nil, invalidMessage(err)
 	}
 	if cp.Wire > c.cfg.maxMessageBytes {
-		return nil, fmt.Errorf("%w: it takes %d bytes, at most %d are allowed (WithMaxMessageBytes)",
-			ErrMessageTooLarge, cp.Wire, c.cfg.maxMessageBytes)
+		// Not how large it is: logs are grouped by the text.
+		return nil, fmt.Errorf("%w: at most %d bytes are allowed (WithMaxMessageBytes)",
+			ErrMessageTooLarge, c.cfg.maxMessageBytes)
 	}
 	if !c.budget.Fits(cp.Record.Size) {
-		return nil, fmt.Errorf("%w: it takes %d bytes of the buffer, which has %d in all (WithMaxBufferedBytes)",
-			ErrMessageTooLarge, cp.Record.Size, c.cfg.maxBufferedBytes)
+		return nil, fmt.Errorf("%w: the whole buffer has %d bytes (WithMaxBufferedBytes)",
+			ErrMessageTooLarge, c.cfg.maxBufferedBytes)
 	}
 	return cp.Record, nil
 }
@@ -359,16 +361,21 @@ func (c *core) decided(r *record.Record, failure *DeliveryError) {
 	if c.counts.closing.Load() {
 		c.counts.sinceClose(failure)
 	}
-	if w := r.Wait; w != nil {
+	w := r.Wait
+	if w != nil {
 		m := r.Report
 		w.Result = record.Result{Partition: m.Partition, Offset: m.Offset, Timestamp: m.Timestamp, Err: r.Cause}
-		w.Done <- struct{}{}
 	}
 	if (*calls)(c).wanted(r) {
 		c.callbacks.Enqueue(r)
-		return
+	} else {
+		c.finish(r)
 	}
-	c.finish(r)
+	if w != nil {
+		// Last, so that who has the result finds it in Stats, and nothing of
+		// the message in flight but its callbacks.
+		w.Done <- struct{}{}
+	}
 }
 
 func (n *counters) sinceClose(failure *DeliveryError) {

@@ -172,13 +172,19 @@ func (e *CloseError) Unwrap() error { return e.Err }
 func SafeToRetry(err error) bool { return IsRetriable(err) && !MayHaveBeenWritten(err) }
 
 // MayHaveBeenWritten reports whether the message may be in the log although it
-// failed: sending it again may duplicate it. For a BatchError: any of them.
+// failed: sending it again may duplicate it. For a BatchError, and for errors that
+// were joined: any of them.
 func MayHaveBeenWritten(err error) bool {
-	if batch, ok := errors.AsType[*BatchError](err); ok {
-		return slices.ContainsFunc(batch.Errs, MayHaveBeenWritten)
+	// Not errors.As: it stops at the first of several that were joined.
+	switch e := err.(type) { //nolint:errorlint // see above
+	case *DeliveryError:
+		return e.Status != NotPersisted
+	case interface{ Unwrap() error }:
+		return MayHaveBeenWritten(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), MayHaveBeenWritten)
 	}
-	delivery, ok := errors.AsType[*DeliveryError](err)
-	return ok && delivery.Status != NotPersisted
+	return false
 }
 
 // IsRetriable reports whether the cause is transient: sending the message again
@@ -198,6 +204,9 @@ func IsRetriable(err error) bool {
 	}
 	for _, permanent := range []error{
 		ErrInvalidMessage, ErrMessageTooLarge, ErrInvalidConfig, ErrClosed, ErrUnknownTopic, ErrInCallback,
+		// Sarama joins these with its ErrOutOfBrokers.
+		sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism,
+		sarama.ErrClusterAuthorizationFailed, sarama.ErrTopicAuthorizationFailed,
 	} {
 		if errors.Is(err, permanent) {
 			return false
@@ -222,7 +231,9 @@ func IsRetriable(err error) bool {
 	return network || isEOF(err)
 }
 
-// transientCode is the set of codes that Kafka's own client calls retriable.
+// transientCode is the set of codes that Kafka's own client calls retriable, and
+// the two with which a broker has lost track of the producer's sequence: sarama
+// begins a new one.
 func transientCode(code sarama.KError) bool {
 	switch code {
 	case sarama.ErrInvalidMessage, // CORRUPT_MESSAGE

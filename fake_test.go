@@ -26,8 +26,10 @@ type fake struct {
 	offset int64
 
 	auto    bool                     // deliver each record as it comes
+	submit  func(*record.Record)     // called for each record as it comes, in place of auto
 	answers func(topic string) error // what Ask says; nil: every topic exists
 	stuck   bool                     // records do not come back, not even after Abort
+	onAbort func(*record.Record)     // called by Abort for each record that is held
 
 	aborted, closing bool
 	ended            chan struct{}
@@ -37,9 +39,12 @@ func (f *fake) Submit(r *record.Record) {
 	f.mu.Lock()
 	f.held = append(f.held, r)
 	f.all = append(f.all, r)
-	auto := f.auto
+	auto, submit := f.auto, f.submit
 	f.mu.Unlock()
-	if auto {
+	switch {
+	case submit != nil:
+		submit(r)
+	case auto:
 		f.deliver(r)
 	}
 }
@@ -55,6 +60,11 @@ func (f *fake) Abort() {
 	f.mu.Lock()
 	f.aborted = true
 	f.mu.Unlock()
+	if f.onAbort != nil {
+		for _, r := range f.holding() {
+			f.onAbort(r)
+		}
+	}
 }
 
 // Close gives back what is held, as sarama does when its connections are cut,
@@ -162,7 +172,7 @@ func newFakeSync(t *testing.T, opts ...Option) (*Sync, *fake) {
 
 // implementations runs a property on both producers, each in a bubble of its
 // own. p is either one as a Producer.
-func implementations(t *testing.T, property func(t *testing.T, make func(t *testing.T, opts ...Option) (Producer, *fake))) {
+func implementations(t *testing.T, property func(t *testing.T, open func(t *testing.T, opts ...Option) (Producer, *fake))) {
 	t.Helper()
 	t.Run("Sync", func(t *testing.T) {
 		t.Parallel()

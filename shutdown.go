@@ -24,8 +24,11 @@ func (c *core) close(ctx context.Context) error {
 		go c.shutdown()
 	})
 	if inCallback {
-		// The callback cannot wait for itself. Somebody has to, for the bound.
-		go c.awaitClosed(context.Background()) //nolint:errcheck // kept for the other calls
+		// The callback cannot wait for itself. Somebody has to, for the bound:
+		// once, since later ones would have later bounds.
+		c.boundOnce.Do(func() {
+			go c.awaitClosed(context.Background()) //nolint:errcheck // kept for the other calls
+		})
 		return ErrInCallback
 	}
 	return c.awaitClosed(ctx)
@@ -63,23 +66,26 @@ func (c *core) shutdown() {
 	c.closeErr = c.abort(mark)
 }
 
-// end stops the goroutines of a producer in which nothing is in flight.
+// end stops the goroutines of a producer in which nothing is in flight. No
+// callback runs any more, so only a user's log handler can be in the way.
 func (c *core) end() {
 	close(c.stop)
 	c.expiry.Wait()
-	<-c.callbacks.Stop()
+	reached(c.callbacks.Stop(), c.aborting)
 }
 
 // abort ends what is left within abortGrace. It returns nil if that turns out
 // to be nothing, else a *CloseError.
 func (c *core) abort(mark *registry.Mark) error {
 	c.lanes.Stop()
-	c.transport.Abort()
-	ended := c.transport.Close()
+	// Before the connections are cut, or what that brings back would count as
+	// failed for reasons of its own.
 	left, _ := c.registry.Undecided(time.Now())
 	for _, r := range left {
 		c.giveUp(r, ErrAborted)
 	}
+	c.transport.Abort()
+	ended := c.transport.Close()
 	close(c.stop)
 	c.expiry.Wait()
 

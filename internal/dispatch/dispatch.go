@@ -15,7 +15,8 @@ import (
 // Handler is the user's side of a record.
 type Handler interface {
 	// Call runs the record's callback of that step and reports whether there
-	// may be a next step. It may panic, block, or end the goroutine.
+	// may be a next step. It may panic, block, or end the goroutine: then the
+	// next step is tried, also after the last.
 	Call(r *record.Record, step int) (more bool)
 	// Done is called once for each record, after its last step, whatever the
 	// steps did.
@@ -84,7 +85,7 @@ func (d *Dispatcher) OnWorker() bool {
 		if id == 0 {
 			id = goroutineID()
 		}
-		if w.goroutine.Load() == id {
+		if id != 0 && w.goroutine.Load() == id {
 			return true
 		}
 	}
@@ -105,17 +106,18 @@ func (d *Dispatcher) Running() int {
 
 // Stop lets the workers end once their queues are empty. Nothing may be
 // enqueued after it. The returned channel is closed when all have ended, which
-// may be never if a callback does not return.
+// may be never if a callback, or what is told of a slow one, does not return.
 func (d *Dispatcher) Stop() <-chan struct{} {
 	if d.stopped.CompareAndSwap(false, true) {
 		close(d.stop)
 	}
-	d.watch.Wait() // prompt: it only looks at clocks and reports
 	ended := make(chan struct{})
 	// Workers that are stuck in a callback hold this goroutine's end, and the
-	// author of the callback holds theirs.
+	// author of the callback holds theirs. The watchdog logs, which can be
+	// stuck too.
 	go func() {
 		defer close(ended)
+		d.watch.Wait()
 		d.wg.Wait()
 	}()
 	return ended

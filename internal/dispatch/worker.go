@@ -80,7 +80,6 @@ func (w *worker) run() {
 // take swaps the queue for the batch that is done, which becomes the next
 // queue: no allocation once both have grown.
 func (w *worker) take() bool {
-	clear(w.batch) // the records belong to their users now
 	w.at = 0
 	w.mu.Lock()
 	w.queue, w.batch = w.batch[:0], w.queue
@@ -91,37 +90,38 @@ func (w *worker) take() bool {
 // process runs the record's remaining steps and then lets it go.
 func (w *worker) process(r *record.Record) {
 	for w.call(r) {
-		w.step.Add(1)
+		continue
 	}
 	w.current.Store(nil)
 	w.step.Store(0)
+	// The record belongs to its user now, who may keep it or not; the batch may
+	// last for long.
+	w.batch[w.at] = nil
 	w.at++
 	w.d.handler.Done(r)
 }
 
-// call runs one step. A step that does not return normally counts as done, and
-// the next one follows.
+// call runs one step and moves on to the next. A step that does not return
+// normally counts as done.
 func (w *worker) call(r *record.Record) (more bool) {
 	returned := false
+	step := int(w.step.Load())
+	// Deferred first, so that reporting a failure is a part of the step.
+	defer w.busySince.Store(0)
 	defer func() {
-		w.busySince.Store(0)
+		// Before anything that may end the goroutine, so that the one which
+		// goes on does not repeat the step.
+		w.step.Add(1)
 		if returned {
 			return
 		}
-		step := int(w.step.Load())
 		p := recover()
-		if p != nil {
-			more = true
-		} else {
-			// Goexit: the goroutine ends whatever we do, so the place to go on
-			// from is moved past this step.
-			w.step.Add(1)
-		}
+		more = true // of no effect if the goroutine ends: the next one goes on all the same
 		w.d.handler.Failed(r, step, Failure{Goexit: p == nil, Panic: p, Stack: debug.Stack()})
 	}()
 	w.current.Store(r)
 	w.busySince.Store(w.d.now())
-	more = w.d.handler.Call(r, int(w.step.Load()))
+	more = w.d.handler.Call(r, step)
 	returned = true
 	return more
 }

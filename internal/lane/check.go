@@ -60,7 +60,7 @@ var errNobodyWaits = errors.New("nobody waits for the topic")
 // Wait asks until the topic exists (nil), or does not, or wanted says that
 // nobody waits any more, or ctx ends.
 func (c Checker) Wait(ctx context.Context, topic string, wanted func() bool) error {
-	began := time.Now()
+	var denied time.Time // since when every answer was that there is no such topic
 	wait := askFirst
 	for {
 		err := c.Ask(ctx, topic)
@@ -72,8 +72,13 @@ func (c Checker) Wait(ctx context.Context, topic string, wanted func() bool) err
 		case err == nil:
 			return nil
 		case errors.Is(err, ErrNoAnswer):
+			// A broker that comes back after this may not know its topics yet.
+			denied = time.Time{}
 		case errors.Is(err, ErrUnknown):
-			left := c.Grace - time.Since(began)
+			if denied.IsZero() {
+				denied = time.Now()
+			}
+			left := c.Grace - time.Since(denied)
 			if left <= 0 {
 				return c.Unknown
 			}

@@ -29,6 +29,9 @@ func (c *callContext) Value(key any) any {
 	return c.Ctx.Value(key)
 }
 
+// String keeps whoever prints a context from printing the message.
+func (*callContext) String() string { return "producer.callback" }
+
 // BeginCalls returns the ctx for the record's callbacks, with the mark alive
 // until EndCalls.
 func (r *Record) BeginCalls() context.Context {

@@ -82,6 +82,9 @@ func Open(ctx context.Context, cfg *Config) (*Transport, error) {
 	t := &Transport{cfg: *cfg, drained: make(chan struct{}), ended: make(chan struct{})}
 	t.aborted, t.abort = context.WithCancel(context.Background())
 	t.setBackoffs()
+	if t.owned = cfg.Client == nil; t.owned {
+		t.setDialer() // before anybody may abort it
+	}
 
 	stop := context.AfterFunc(ctx, t.Abort)
 	err := t.open(ctx)
@@ -98,11 +101,9 @@ func Open(ctx context.Context, cfg *Config) (*Transport, error) {
 }
 
 func (t *Transport) open(ctx context.Context) error {
-	if t.cfg.Client != nil {
+	if !t.owned {
 		t.client = t.cfg.Client
 	} else {
-		t.owned = true
-		t.setDialer()
 		if err := t.connect(ctx); err != nil {
 			return err
 		}

@@ -1,0 +1,73 @@
+package producer
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// read returns the files that match, as one text.
+func read(t *testing.T, patterns ...string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, files, pattern)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			all.Write(text)
+		}
+	}
+	return all.String()
+}
+
+func TestReadme_namesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	tests := read(t, "*_test.go", "internal/*/*_test.go")
+	named := regexp.MustCompile("`(Test[A-Za-z_]+)`").FindAllStringSubmatch(read(t, "README.md"), -1)
+	require.Greater(t, len(named), 10)
+	for _, name := range named {
+		require.Contains(t, tests, "func "+name[1]+"(t *testing.T)")
+	}
+}
+
+func TestReadme_listsEveryOption(t *testing.T) {
+	t.Parallel()
+	readme := read(t, "README.md")
+	options := regexp.MustCompile(`func (With[A-Za-z]+)\(`).FindAllStringSubmatch(read(t, "options.go"), -1)
+	require.Greater(t, len(options), 20)
+	for _, option := range options {
+		require.Contains(t, readme, "`"+option[1]+"`")
+	}
+}
+
+func TestReadme_beginsWithTheCodeOfTheExample(t *testing.T) {
+	t.Parallel()
+	before, block, found := strings.Cut(read(t, "README.md"), "```go\n")
+	require.True(t, found)
+	require.Less(t, strings.Count(before, "\n"), 25, "a reader wants to see code first")
+	block, _, _ = strings.Cut(block, "```")
+	_, example, _ := strings.Cut(read(t, "example_test.go"), "func Example() {\n")
+	example, _, _ = strings.Cut(example, "\n}\n")
+	require.Equal(t, strings.ReplaceAll("\n"+example, "\n\t", "\n"), "\n"+strings.TrimSuffix(block, "\n"))
+}
+
+func TestReadme_linksToFilesThatExist(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"README.md", "docs/architecture.md", "CONTRIBUTING.md", "kafkatest/README.md", "examples/README.md"} {
+		links := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(read(t, page), -1)
+		for _, link := range links {
+			if strings.Contains(link[1], "://") || strings.HasPrefix(link[1], "..") && strings.Contains(link[1], "security") {
+				continue
+			}
+			_, err := os.Stat(filepath.Join(filepath.Dir(page), link[1]))
+			require.NoError(t, err, "%s links to %s", page, link[1])
+		}
+	}
+}
