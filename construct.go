@@ -107,6 +107,9 @@ func borrow(client sarama.Client, cfg *config, opts []Option) (*core, error) {
 		cfg.problem("client", nil, "is nil; pass an open sarama.Client")
 	case client.Closed():
 		cfg.problem("client", nil, "is closed; pass an open sarama.Client")
+	case client.Config() == nil:
+		cfg.problem("client", nil, "has no configuration; pass one made by sarama.NewClient")
+		client = nil // and look no further into it
 	}
 	conf, err := cfg.sarama(client)
 	if err != nil {
@@ -128,8 +131,7 @@ func build(ctx context.Context, cfg *config, t *transport.Config) (*core, error)
 	return newCore(cfg, func(c *core) (seam, error) {
 		t.Backoff, t.DeliveryTimeout, t.UnknownTopic = cfg.backoff, cfg.deliveryTimeout, cfg.unknownTopicTimeout
 		t.Home, t.Sink = c.home, c.returned
-		t.Live = func(topic string) bool { return c.lanes.Of(topic).Live() > 0 }
-		t.Suspect = func(topic string) { c.lanes.Of(topic).Suspect() }
+		t.Live, t.Suspect = c.lanes.Live, c.lanes.Suspect
 		opened, err := transport.Open(ctx, t)
 		if err != nil {
 			return nil, fmt.Errorf("producer: %w", ended(ctx, err))

@@ -147,7 +147,8 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 		return nil, ErrClosed
 	}
 	defer c.gate.Leave()
-	l := c.lanes.Of(r.Msg.Topic)
+	l := c.lanes.Use(r.Msg.Topic)
+	defer l.Leave()
 	if err := c.room(ctx, l, r, d.try); err != nil {
 		return nil, err
 	}

@@ -51,9 +51,7 @@ func Example_shutdown() {
 
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	err = p.Close(closing)
-	var cut *producer.CloseError
-	if errors.As(err, &cut) {
+	if cut, ok := errors.AsType[*producer.CloseError](p.Close(closing)); ok {
 		log.Printf("%d messages were given up", cut.Undelivered)
 	}
 }
@@ -141,8 +139,7 @@ func ExampleSync_SendAll() {
 		{Topic: "orders", Value: sarama.StringEncoder("two")},
 	}
 	err := p.SendAll(context.Background(), msgs)
-	var batch *producer.BatchError
-	if errors.As(err, &batch) {
+	if batch, ok := errors.AsType[*producer.BatchError](err); ok {
 		for i, err := range batch.Errs {
 			if err != nil {
 				fmt.Println(i, err)

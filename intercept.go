@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/IBM/sarama"
@@ -17,8 +18,12 @@ func (c *core) intercept(msg *sarama.ProducerMessage) (_ *sarama.ProducerMessage
 	}()
 	changed := &sarama.ProducerMessage{
 		Topic: msg.Topic, Key: msg.Key, Value: msg.Value, Metadata: msg.Metadata,
-		Headers:   append([]sarama.RecordHeader(nil), msg.Headers...),
+		Headers:   make([]sarama.RecordHeader, len(msg.Headers), len(msg.Headers)+1),
 		Partition: msg.Partition, Timestamp: msg.Timestamp,
+	}
+	for i, h := range msg.Headers {
+		// The bytes too: an interceptor may write into them.
+		changed.Headers[i] = sarama.RecordHeader{Key: bytes.Clone(h.Key), Value: bytes.Clone(h.Value)}
 	}
 	for _, interceptor := range c.cfg.interceptors {
 		interceptor.OnSend(changed)

@@ -310,7 +310,8 @@ func WithLogger(l *slog.Logger) Option {
 // Net.ReadTimeout and Net.WriteTimeout 15 s, Producer.Timeout 10 s,
 // ChannelBufferSize 8,192, Metadata.Full false, and a MetricRegistry of its own.
 //
-// Interceptors are run by Send, once for each message. A proxy, and the backoff
+// Interceptors are run by Send, once for each message and on a copy; one that
+// panics makes its message invalid. A proxy, and the backoff
 // functions of Producer.Retry and Metadata.Retry, are kept and wrapped, so that
 // Close can end their waits. What would break a promise of this package is an
 // error: Return.* false, Producer.Retry.Backoff, Producer.Retry.Max over 1,000,

@@ -270,7 +270,7 @@ func TestSend_givesAllRoomBackWhateverBecomesOfIt(t *testing.T) {
 		require.Zero(t, s.Held)
 		for range 2 { // the parts of the topics are free too
 			for _, topic := range []string{"a", "b", "c"} {
-				require.True(t, coreOf(p).lanes.Of(topic).Room().TryAcquire(1))
+				require.True(t, coreOf(p).lanes.Use(topic).Room().TryAcquire(1))
 			}
 		}
 	})

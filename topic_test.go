@@ -301,7 +301,7 @@ func TestTopic_thatSeemsDeletedIsAskedForAgain(t *testing.T) {
 		require.NoError(t, p.Send(t.Context(), text("t", "v")))
 		synctest.Wait()
 		c.say("t", lane.ErrUnknown)
-		coreOf(p).lanes.Of("t").Suspect() // as the transport does
+		coreOf(p).lanes.Suspect("t") // as the transport does
 		send := beginSend(t, p, text("t", "v"))
 		require.Len(t, f.submitted(), 1, "parked")
 		c.say("t", nil)
@@ -329,7 +329,7 @@ func TestTopic_thatSeemsDeletedIsAskedForByTheMessagesThatWait(t *testing.T) {
 				if !exists {
 					c.say("t", lane.ErrUnknown)
 				}
-				coreOf(p).lanes.Of("t").Suspect()
+				coreOf(p).lanes.Suspect("t")
 				f.fail(f.first(t), sarama.ErrUnknownTopicOrPartition)
 				advance(5 * time.Second)
 				if exists {

@@ -49,7 +49,9 @@ func (s *Set) check(l *Lane) {
 	switch {
 	case err == nil:
 		s.opened(l)
-	case s.ctx.Err() == nil && !errors.Is(err, errNobodyWaits):
+	case errors.Is(err, errNobodyWaits):
+		l.tidy()
+	case s.ctx.Err() == nil:
 		s.fail(l, err)
 	}
 }
@@ -109,11 +111,10 @@ func (s *Set) opened(l *Lane) {
 	s.wake(l)
 }
 
-// fail takes the lane out of the set and ends its records. The next message for
-// the topic asks anew.
+// fail ends the records that wait for the topic. The next one asks anew.
 func (s *Set) fail(l *Lane, err error) {
-	s.lanes.CompareAndDelete(l.topic, l)
-	s.cfg.Fail(l.drain(err), err)
+	s.cfg.Fail(l.drain(), err)
+	l.tidy()
 }
 
 // abandoned reports whether the queue is empty, and if so ends the check: the

@@ -16,14 +16,14 @@ func TestCheck_parksTheFirstRecordsInOrderUntilTheTopicIsKnown(t *testing.T) {
 		answer := make(chan error)
 		k := &sink{ask: func(context.Context, string) error { return <-answer }}
 		s := newSet(t, 100, k)
-		records := send(s, s.Of("t"), 10)
+		records := send(s, of(s, "t"), 10)
 		synctest.Wait()
 		require.Empty(t, k.all())
 		require.Equal(t, 1, k.asks(), "one question for all")
 		answer <- nil
 		synctest.Wait()
 		require.Equal(t, records, k.all())
-		records = append(records, send(s, s.Of("t"), 1)...)
+		records = append(records, send(s, of(s, "t"), 1)...)
 		require.Equal(t, records, k.all(), "straight through")
 		require.Equal(t, 1, k.asks())
 	})
@@ -34,7 +34,7 @@ func TestCheck_anUnknownTopicFailsAfterTheGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &sink{ask: always(ErrUnknown)}
 		s := newSet(t, 100, k)
-		records := send(s, s.Of("t"), 3)
+		records := send(s, of(s, "t"), 3)
 		advance(grace - time.Nanosecond)
 		failed, _ := k.failures()
 		require.Empty(t, failed)
@@ -51,7 +51,7 @@ func TestCheck_asksAtGrowingIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &sink{ask: always(ErrNoAnswer)}
 		s := newSet(t, 100, k)
-		send(s, s.Of("t"), 1)
+		send(s, of(s, "t"), 1)
 		advance(5 * time.Second)
 		ms := time.Millisecond
 		require.Equal(t, []time.Duration{
@@ -71,7 +71,7 @@ func TestCheck_aTopicThatAppearsWithinTheGraceIsUsed(t *testing.T) {
 			return nil
 		}
 		s := newSet(t, 100, k)
-		records := send(s, s.Of("t"), 3)
+		records := send(s, of(s, "t"), 3)
 		advance(grace)
 		require.Equal(t, records, k.all())
 	})
@@ -82,7 +82,7 @@ func TestCheck_withoutAnAnswerItKeepsAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &sink{ask: always(ErrNoAnswer)}
 		s := newSet(t, 100, k)
-		records := send(s, s.Of("t"), 1)
+		records := send(s, of(s, "t"), 1)
 		advance(100 * grace)
 		failed, _ := k.failures()
 		require.Empty(t, failed, "no answer proves nothing")
@@ -100,7 +100,7 @@ func TestCheck_aFinalAnswerIsTheOutcomeAtOnce(t *testing.T) {
 		final := errors.New("not authorised")
 		k := &sink{ask: always(final)}
 		s := newSet(t, 100, k)
-		records := send(s, s.Of("t"), 2)
+		records := send(s, of(s, "t"), 2)
 		synctest.Wait()
 		failed, err := k.failures()
 		require.Equal(t, records, failed)
@@ -114,12 +114,12 @@ func TestCheck_theNextRecordAfterAFailureAsksAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &sink{ask: always(ErrUnknown)}
 		s := newSet(t, 100, k)
-		send(s, s.Of("t"), 1)
+		send(s, of(s, "t"), 1)
 		advance(grace)
 		k.mu.Lock()
 		k.ask = nil // the topic was created
 		k.mu.Unlock()
-		records := send(s, s.Of("t"), 1)
+		records := send(s, of(s, "t"), 1)
 		synctest.Wait()
 		require.Equal(t, records, k.all())
 	})
@@ -130,7 +130,7 @@ func TestCheck_endsWhenNobodyWaitsAndStartsAgainWithTheNextRecord(t *testing.T) 
 	synctest.Test(t, func(t *testing.T) {
 		k := &sink{ask: always(ErrNoAnswer)}
 		s := newSet(t, 100, k)
-		l := s.Of("t")
+		l := of(s, "t")
 		r := send(s, l, 1)[0]
 		advance(10 * time.Second)
 		require.True(t, l.Withdraw(r)) // its delivery timeout
@@ -148,20 +148,68 @@ func TestCheck_endsWhenNobodyWaitsAndStartsAgainWithTheNextRecord(t *testing.T) 
 	})
 }
 
-func TestCheck_aLateSenderOnADeadLaneGetsItsVerdict(t *testing.T) {
+func TestCheck_aLaneThatIsInUseOutlivesTheFailureOfItsTopic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := &sink{ask: always(ErrUnknown)}
 		s := newSet(t, 100, k)
-		l := s.Of("t")
+		l := s.Use("t")
 		first := send(s, l, 1)
 		advance(grace)
 		late := send(s, l, 1) // looked the lane up before, and waited for room since
-		synctest.Wait()
+		require.Same(t, l, s.Find("t"))
+		advance(grace)
 		failed, err := k.failures()
-		require.Equal(t, append(first, late...), failed)
+		require.Equal(t, append(first, late...), failed, "it had the whole grace for itself")
 		require.Equal(t, errUnknownTopic, err)
-		require.NotSame(t, l, s.Of("t"))
+		l.Leave()
+		require.Nil(t, s.Find("t"))
+	})
+}
+
+func TestSet_forgetsATopicThatDoesNotExistOnceNothingIsLeftOfIt(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]error{"unknown": ErrUnknown, "refused": errUnknownTopic, "silent": ErrNoAnswer} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSet(t, 100, &sink{ask: always(answer)})
+				l := s.Use("t")
+				r := send(s, l, 1)[0]
+				l.Leave()
+				require.Same(t, l, s.Find("t"), "a record waits in it")
+				if errors.Is(answer, ErrNoAnswer) {
+					require.True(t, l.Withdraw(r)) // its delivery timeout
+				}
+				advance(grace)
+				require.Nil(t, s.Find("t"))
+				again := s.Use("t")
+				defer again.Leave()
+				require.NotSame(t, l, again)
+			})
+		})
+	}
+}
+
+func TestSet_forgetsATopicToWhichNothingWasSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet(t, 100, &sink{})
+		s.Use("t").Leave() // there was no room, for instance
+		require.Nil(t, s.Find("t"))
+	})
+}
+
+func TestSet_keepsATopicThatExists(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSet(t, 100, &sink{})
+		l := s.Use("t")
+		send(s, l, 1)
+		l.Leave()
+		synctest.Wait()
+		l.Returned(false)
+		require.Same(t, l, s.Find("t"))
 	})
 }
 
@@ -176,8 +224,8 @@ func TestCheck_aTopicWithoutAnAnswerDelaysNoOther(t *testing.T) {
 			return nil
 		}}
 		s := newSet(t, 100, k)
-		send(s, s.Of("dead"), 100)
-		records := send(s, s.Of("alive"), 100)
+		send(s, of(s, "dead"), 100)
+		records := send(s, of(s, "alive"), 100)
 		synctest.Wait()
 		require.Equal(t, records, k.all())
 	})
@@ -188,11 +236,11 @@ func TestSuspect_parksWhatComesUntilTheClusterHasAnsweredAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &sink{ask: always(ErrUnknown)}
 		s := newSet(t, 100, k)
-		l := s.Of("t")
+		l := of(s, "t")
 		s.Open("t")
 		before := send(s, l, 1)
 		require.Equal(t, before, k.all())
-		l.Suspect()
+		l.suspect()
 		parked := send(s, l, 2)
 		advance(grace)
 		require.Equal(t, before, k.all())
@@ -213,10 +261,10 @@ func TestSuspect_asksForWhatIsQueuedAlready(t *testing.T) {
 					k.ask = nil
 				}
 				s := newSet(t, 2, k)
-				l := s.Of("t")
+				l := of(s, "t")
 				s.Open("t")
 				records := send(s, l, 3) // the third waits for a place
-				l.Suspect()
+				l.suspect()
 				l.Returned(false)
 				l.Returned(false)
 				advance(grace)
@@ -257,7 +305,7 @@ func TestCheck_theGraceBeginsAgainAfterASilence(t *testing.T) {
 			return ErrUnknown
 		}
 		s := newSet(t, 100, k)
-		send(s, s.Of("t"), 1)
+		send(s, of(s, "t"), 1)
 		advance(2 * grace)
 		failed, _ := k.failures()
 		require.Empty(t, failed)

@@ -113,3 +113,11 @@ func advance(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // the one place where tests sleep, in virtual time
 	synctest.Wait()
 }
+
+// of is the lane of a topic, in use for the rest of the test.
+func of(s *Set, topic string) *Lane {
+	if l := s.Find(topic); l != nil {
+		return l
+	}
+	return s.Use(topic)
+}

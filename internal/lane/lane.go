@@ -7,6 +7,7 @@
 package lane
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -35,15 +36,53 @@ type Lane struct {
 	// ready says that the lane is in the feeder's list, or about to be.
 	ready atomic.Bool
 
+	// users counts the senders that have looked the lane up and not put a
+	// record into it yet. It becomes removed when the lane is taken out of the
+	// set; it is never both.
+	users atomic.Int64
+
 	mu          sync.Mutex // held for a few instructions
 	first, last *record.Record
-	// dead says that the lane was taken out of the set: its topic does not
-	// exist. Only senders that had looked it up before still come here.
-	dead bool
 	// checking says that a goroutine is asking the cluster for the topic.
 	checking bool
-	// verdict is why it is dead; written before dead is, and never again.
-	verdict error
+}
+
+// removed is the value of users in a lane that is no longer in the set: so low
+// that no number of senders who come too late makes it positive.
+const removed = math.MinInt64 / 2
+
+// use counts a sender in. It reports false if the lane was taken out of the set.
+func (l *Lane) use() bool {
+	if l.users.Add(1) > 0 {
+		return true
+	}
+	l.users.Add(-1)
+	return false
+}
+
+// Leave counts a sender out.
+func (l *Lane) Leave() {
+	if l.users.Add(-1) == 0 {
+		l.tidy()
+	}
+}
+
+// tidy takes a lane out of the set that is not known to have a topic and that
+// nothing is left of: misspelt topics must not fill the memory. Called when one
+// of the things that keep a lane may have been the last.
+func (l *Lane) tidy() {
+	if l.open.Load() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open.Load() || l.checking || l.first != nil || l.inside.Load() != 0 ||
+		l.room != nil && l.room.Messages() != 0 {
+		return
+	}
+	if l.users.CompareAndSwap(0, removed) {
+		l.set.lanes.CompareAndDelete(l.topic, l)
+	}
 }
 
 var _ record.Lane = (*Lane)(nil)
@@ -51,12 +90,8 @@ var _ record.Lane = (*Lane)(nil)
 // Room is the topic's part of the budget, nil if it has no limit.
 func (l *Lane) Room() *budget.Budget { return l.room }
 
-// Live is the number of records in the transport whose outcome is open.
-func (l *Lane) Live() int64 { return l.live.Load() }
-
-// Suspect makes the next records wait until the cluster has said again that the
-// topic exists: the transport was told that it does not.
-func (l *Lane) Suspect() {
+// suspect makes the next records wait until the topic was asked for again.
+func (l *Lane) suspect() {
 	l.mu.Lock()
 	l.open.Store(false)
 	// What is queued already has nobody else to ask for it.
@@ -98,14 +133,11 @@ func (l *Lane) leave() {
 	}
 }
 
-// push queues a record. It reports false if the lane is dead. check is true if
-// the caller has to start asking for the topic.
-func (l *Lane) push(r *record.Record) (check, ok bool) {
+// push queues a record. It reports true if the caller has to start asking for
+// the topic.
+func (l *Lane) push(r *record.Record) (check bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead {
-		return false, false
-	}
 	l.backlog.Add(1)
 	r.Queued = true
 	r.LanePrev = l.last
@@ -117,9 +149,9 @@ func (l *Lane) push(r *record.Record) (check, ok bool) {
 	l.last = r
 	if !l.open.Load() && !l.checking {
 		l.checking = true
-		return true, true
+		return true
 	}
-	return false, true
+	return false
 }
 
 // pop takes the oldest record and a place in the transport for it.
@@ -182,6 +214,7 @@ func (l *Lane) Returned(completed bool) {
 		l.live.Add(-1)
 	}
 	l.leave()
+	l.tidy()
 }
 
 // Completed says that the outcome of a record in the transport was decided
@@ -192,14 +225,15 @@ func (l *Lane) Completed() { l.live.Add(-1) }
 func (l *Lane) Free(size int64) {
 	if l.room != nil {
 		l.room.Release(size)
+		l.tidy()
 	}
 }
 
-// drain empties the queue for good and returns what was in it.
-func (l *Lane) drain(verdict error) (records []*record.Record) {
+// drain ends the check and returns what was queued.
+func (l *Lane) drain() (records []*record.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.dead, l.verdict, l.checking = true, verdict, false
+	l.checking = false
 	for r := l.first; r != nil; r = l.first {
 		l.unlink(r)
 		l.backlog.Add(-1)

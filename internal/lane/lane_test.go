@@ -17,19 +17,19 @@ func TestSet_Open_letsRecordsStraightThrough(t *testing.T) {
 		k := &sink{}
 		s := newSet(t, 10, k)
 		s.Open("t")
-		records := send(s, s.Of("t"), 10)
+		records := send(s, of(s, "t"), 10)
 		require.Equal(t, records, k.all(), "without another goroutine")
 		require.Zero(t, k.asks())
 	})
 }
 
-func TestSet_Of_isOneLaneForATopic(t *testing.T) {
+func TestSet_Use_isOneLaneForATopic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSet(t, 10, &sink{})
-		first, again := s.Of("a"), s.Of("a")
+		first, again := of(s, "a"), of(s, "a")
 		require.Same(t, first, again)
-		require.NotSame(t, s.Of("a"), s.Of("b"))
+		require.NotSame(t, of(s, "a"), of(s, "b"))
 	})
 }
 
@@ -39,7 +39,7 @@ func TestLane_moreThanTheLimitWaitInOrder(t *testing.T) {
 		k := &sink{}
 		s := newSet(t, 3, k)
 		s.Open("t")
-		l := s.Of("t")
+		l := of(s, "t")
 		records := send(s, l, 10)
 		for passed := 3; passed < 10; passed++ {
 			synctest.Wait()
@@ -58,11 +58,11 @@ func TestLane_aFullTopicHoldsUpNoOther(t *testing.T) {
 		s := newSet(t, 1, k)
 		s.Open("full")
 		s.Open("free")
-		full := send(s, s.Of("full"), 100)
+		full := send(s, of(s, "full"), 100)
 		for i := range 50 {
-			r := send(s, s.Of("free"), 1)
+			r := send(s, of(s, "free"), 1)
 			require.Equal(t, r[0], k.all()[i+1])
-			s.Of("free").Returned(false)
+			of(s, "free").Returned(false)
 		}
 		require.Equal(t, full[0], k.all()[0])
 	})
@@ -74,15 +74,15 @@ func TestLane_placesComeBackHoweverARecordEnds(t *testing.T) {
 		k := &sink{}
 		s := newSet(t, 2, k)
 		s.Open("t")
-		l := s.Of("t")
+		l := of(s, "t")
 		for range 5 {
 			send(s, l, 2)
-			require.EqualValues(t, 2, l.Live())
+			require.EqualValues(t, 2, l.live.Load())
 			l.Returned(false)
 			l.Completed() // it timed out
-			require.Zero(t, l.Live())
+			require.Zero(t, l.live.Load())
 			l.Returned(true)
-			require.Zero(t, l.Live())
+			require.Zero(t, l.live.Load())
 			require.Zero(t, l.inside.Load())
 			require.Zero(t, l.backlog.Load())
 		}
@@ -96,7 +96,7 @@ func TestLane_Withdraw_takesAQueuedRecordOut(t *testing.T) {
 		k := &sink{}
 		s := newSet(t, 1, k)
 		s.Open("t")
-		l := s.Of("t")
+		l := of(s, "t")
 		records := send(s, l, 5)
 		require.False(t, l.Withdraw(records[0]), "the transport has it")
 		for _, i := range []int{4, 1, 3} { // the last, the first, and the one in the middle
@@ -118,13 +118,27 @@ func TestLane_Room_isTheTopicsPartOfTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Limit: 1, PerTopic: 2})
 		defer s.Stop()
-		l := s.Of("t")
+		l := of(s, "t")
 		require.True(t, l.Room().TryAcquire(100))
 		require.True(t, l.Room().TryAcquire(100))
 		require.False(t, l.Room().TryAcquire(100))
-		require.True(t, s.Of("other").Room().TryAcquire(100))
+		require.True(t, of(s, "other").Room().TryAcquire(100))
 		l.Free(100)
 		require.EqualValues(t, 1, l.Room().Messages())
+	})
+}
+
+func TestSet_keepsATopicWhosePartOfTheBudgetIsTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{Limit: 1, PerTopic: 5})
+		defer s.Stop()
+		l := s.Use("t")
+		require.True(t, l.Room().TryAcquire(100))
+		l.Leave()
+		require.Same(t, l, s.Find("t"), "a new one would have all room again")
+		l.Free(100)
+		require.Nil(t, s.Find("t"))
 	})
 }
 
@@ -132,8 +146,8 @@ func TestLane_withoutALimitPerTopicHasNoRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSet(t, 1, &sink{})
-		require.Nil(t, s.Of("t").Room())
-		s.Of("t").Free(100) // of no effect
+		require.Nil(t, of(s, "t").Room())
+		of(s, "t").Free(100) // of no effect
 	})
 }
 
@@ -143,7 +157,7 @@ func TestLane_nobodyOvertakesARecordThatIsBeingFed(t *testing.T) {
 		gate := make(chan struct{})
 		k := &sink{submit: func(*record.Record) { <-gate }}
 		s := newSet(t, 10, k)
-		l := s.Of("t")
+		l := of(s, "t")
 		first := send(s, l, 1)
 		synctest.Wait()
 		require.Equal(t, first, k.all(), "the feeder has it in its hands")
@@ -169,7 +183,7 @@ func TestSet_theFeederServesLanesInTurn(t *testing.T) {
 		s := newSet(t, 3*each, k)
 		topics := []string{"a", "b", "c"}
 		for _, topic := range topics {
-			send(s, s.Of(topic), each)
+			send(s, of(s, topic), each)
 		}
 		close(answer)
 		synctest.Wait() // the feeder has the first one in its hands
@@ -199,13 +213,13 @@ func TestSet_Stop_isPromptWhileTheClusterIsAsked(t *testing.T) {
 			return ErrNoAnswer
 		}}
 		s := newSet(t, 10, k)
-		asked := send(s, s.Of("silent"), 3)
-		send(s, s.Of("pause"), 3) // between two questions
+		asked := send(s, of(s, "silent"), 3)
+		send(s, of(s, "pause"), 3) // between two questions
 		advance(10*time.Second + time.Millisecond)
 		start := time.Now()
 		s.Stop()
 		require.Zero(t, time.Since(start))
-		require.True(t, s.Of("silent").Withdraw(asked[1]), "what is queued stays there")
+		require.True(t, of(s, "silent").Withdraw(asked[1]), "what is queued stays there")
 		failed, _ := k.failures()
 		require.Empty(t, failed)
 	})
@@ -217,10 +231,10 @@ func TestSet_Stop_feedsNothingAfterwards(t *testing.T) {
 		k := &sink{}
 		s := newSet(t, 1, k)
 		s.Open("t")
-		records := send(s, s.Of("t"), 3)
+		records := send(s, of(s, "t"), 3)
 		s.Stop()
 		s.Stop() // may be called again
-		s.Of("t").Returned(false)
+		of(s, "t").Returned(false)
 		synctest.Wait()
 		require.Equal(t, records[:1], k.all())
 	})
@@ -232,9 +246,9 @@ func TestSet_Submit_asksNothingAfterStop(t *testing.T) {
 		k := &sink{}
 		s := newSet(t, 1, k)
 		s.Stop()
-		r := send(s, s.Of("t"), 1)[0]
+		r := send(s, of(s, "t"), 1)[0]
 		synctest.Wait()
 		require.Zero(t, k.asks())
-		require.True(t, s.Of("t").Withdraw(r))
+		require.True(t, of(s, "t").Withdraw(r))
 	})
 }

@@ -50,36 +50,61 @@ func New(cfg Config) *Set {
 	return s
 }
 
-// Of returns the lane of a topic.
-func (s *Set) Of(topic string) *Lane {
+// Use returns the lane of a topic to a sender, who must Leave it once.
+func (s *Set) Use(topic string) *Lane {
+	for {
+		if l := s.Find(topic); l != nil && l.use() {
+			return l
+		}
+		l := &Lane{set: s, topic: topic}
+		if s.cfg.PerTopic > 0 {
+			l.room = budget.New(s.cfg.PerTopic, 0)
+		}
+		// One that was just taken out is replaced in the next round.
+		s.lanes.LoadOrStore(topic, l)
+	}
+}
+
+// Find returns the lane of a topic, nil if there is none.
+func (s *Set) Find(topic string) *Lane {
 	if l, ok := s.lanes.Load(topic); ok {
 		return l.(*Lane) //nolint:errcheck,forcetypeassert // the map holds nothing else
 	}
-	l := &Lane{set: s, topic: topic}
-	if s.cfg.PerTopic > 0 {
-		l.room = budget.New(s.cfg.PerTopic, 0)
-	}
-	actual, _ := s.lanes.LoadOrStore(topic, l)
-	return actual.(*Lane) //nolint:errcheck,forcetypeassert // the map holds nothing else
+	return nil
 }
 
 // Open marks a topic as known: its records need no check.
-func (s *Set) Open(topic string) { s.Of(topic).open.Store(true) }
+func (s *Set) Open(topic string) {
+	l := s.Use(topic)
+	defer l.Leave()
+	l.open.Store(true)
+}
+
+// Live reports whether the transport has a record of the topic whose outcome is
+// open.
+func (s *Set) Live(topic string) bool {
+	l := s.Find(topic)
+	return l != nil && l.live.Load() > 0
+}
+
+// Suspect makes the next records of a topic wait until the cluster has said
+// again that it exists: the transport was told that it does not.
+func (s *Set) Suspect(topic string) {
+	if l := s.Find(topic); l != nil {
+		l.suspect()
+	}
+}
 
 // Submit sends a record on its way: straight into the transport if the topic is
 // known and nobody waits before it, else into the queue. Records that one
-// goroutine submits for one topic stay in order.
+// goroutine submits for one topic stay in order. The caller is using the lane.
 func (s *Set) Submit(l *Lane, r *record.Record) {
 	if l.pass() {
 		s.cfg.Submit(r)
 		return
 	}
-	check, ok := l.push(r)
+	check := l.push(r)
 	switch {
-	case !ok:
-		// The lane was looked up before its topic was found missing, so the
-		// verdict holds for this record too.
-		s.cfg.Fail([]*record.Record{r}, l.verdict)
 	case check:
 		s.startCheck(l)
 	case l.open.Load() && l.inside.Load() < s.limit:

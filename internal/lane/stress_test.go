@@ -45,7 +45,7 @@ func (b *returner) run(s *Set) {
 			runtime.Gosched()
 		}
 		b.inside.Add(-1)
-		s.Of(r.Msg.Topic).Returned(false)
+		of(s, r.Msg.Topic).Returned(false)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestStress_whatOneGoroutineSendsStaysInOrder(t *testing.T) {
 			for i := range all {
 				wg.Go(func() {
 					for range each {
-						all[i] = append(all[i], send(s, s.Of("t"), 1)...)
+						all[i] = append(all[i], send(s, of(s, "t"), 1)...)
 						if rand.IntN(8) == 0 {
 							runtime.Gosched() // or the queue is never empty
 						}
@@ -85,7 +85,7 @@ func TestStress_whatOneGoroutineSendsStaysInOrder(t *testing.T) {
 				}
 			}
 			require.LessOrEqual(t, b.most.Load(), int64(limit))
-			requireAtRest(t, s.Of("t"))
+			requireAtRest(t, of(s, "t"))
 			close(b.came)
 		})
 	}
@@ -104,11 +104,11 @@ func TestStress_theLastRecordIsNotForgotten(t *testing.T) {
 		s.Open("t")
 		go b.run(s)
 		for i := range n {
-			send(s, s.Of("t"), 1)
+			send(s, of(s, "t"), 1)
 			for wait := rand.IntN(3000); wait > 0; wait-- {
 				spun.Add(1) // about as long as the place needs to come back
 			}
-			send(s, s.Of("t"), 1)
+			send(s, of(s, "t"), 1)
 			synctest.Wait()
 			require.Equal(t, 2*i+2, k.count())
 		}
@@ -129,8 +129,8 @@ func TestStress_aRecordIsWithdrawnOrSubmitted(t *testing.T) {
 		for range senders {
 			wg.Go(func() {
 				for range each {
-					r := send(s, s.Of("t"), 1)[0]
-					if rand.IntN(2) == 0 && s.Of("t").Withdraw(r) {
+					r := send(s, of(s, "t"), 1)[0]
+					if rand.IntN(2) == 0 && of(s, "t").Withdraw(r) {
 						withdrawn.Store(r, true)
 					}
 				}
@@ -147,7 +147,7 @@ func TestStress_aRecordIsWithdrawnOrSubmitted(t *testing.T) {
 			_, gone := withdrawn.Load(r)
 			require.False(t, gone)
 		}
-		requireAtRest(t, s.Of("t"))
+		requireAtRest(t, of(s, "t"))
 		close(b.came)
 	})
 }
@@ -171,11 +171,12 @@ func TestStress_everyRecordIsSubmittedOrFailedWhileTopicsComeAndGo(t *testing.T)
 		for range senders {
 			wg.Go(func() {
 				for range each {
-					l := s.Of("t")
+					l := s.Use("t")
 					if rand.IntN(10) == 0 {
-						l.Suspect()
+						l.suspect()
 					}
 					send(s, l, 1)
+					l.Leave()
 				}
 			})
 		}

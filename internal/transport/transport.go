@@ -8,6 +8,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -153,7 +154,7 @@ func (t *Transport) newProducer(ctx context.Context) (sarama.AsyncProducer, erro
 		return nil, errors.Join(context.Cause(ctx), end())
 	}
 	go end() //nolint:errcheck // nobody is there to be told
-	return nil, context.Cause(ctx)
+	return nil, fmt.Errorf("the cluster gave no producer id: %w", context.Cause(ctx))
 }
 
 // Submit hands a record over. It waits for sarama's dispatcher only, which
