@@ -114,7 +114,8 @@ func (p *Async) Flush(ctx context.Context) error {
 // left gets ErrAborted with its persistence status, exactly once. Then Close
 // returns, at most about a second after ctx, with a [*CloseError] that counts
 // what was cut short; or nil, if it turns out that nothing was. A callback that
-// does not return is left behind and counted.
+// does not return is left behind and counted; callbacks that found no time are
+// called after that, each once.
 //
 // A ctx that has ended aborts at once: `defer p.Close(ctx)` with the ctx of a
 // signal gives up what is on its way. Use a fresh one:

@@ -64,7 +64,8 @@ func (p *Sync) Send(ctx context.Context, msg *sarama.ProducerMessage) error {
 // SendAll sends msgs in their order and waits for all outcomes. It returns nil
 // if all are stored, else a [*BatchError] with one entry per message: what Send
 // would have returned for it. A message that cannot be accepted does not keep
-// the others from being sent. A batch may be larger than the buffer.
+// the others from being sent. A batch may be larger than the buffer, but not in a
+// callback, where a send does not wait for room.
 //
 // It is not a transaction: some may be stored and others not. An empty batch is
 // nil.

@@ -126,7 +126,7 @@ func TestDispatcher_Stop_worksOffTheQueueFirst(t *testing.T) {
 func TestDispatcher_Stop_losesNothingThatWasJustEnqueued(t *testing.T) {
 	t.Parallel()
 	var spun atomic.Int64
-	for range 5000 {
+	for range 3000 {
 		h := &handler{}
 		d := New(1, never, h)
 		d.Enqueue(decided(0))
