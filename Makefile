@@ -16,6 +16,8 @@ GOVULNCHECK := $(CURDIR)/bin/govulncheck-$(GOVULNCHECK_VERSION)
 
 # How long the tests of one module may take, and how long a benchmark and a fuzz target run.
 TIMEOUT ?= 8m
+# Tests that wait for a network or a timeout leave the processor to others.
+PARALLEL ?= 8
 BENCHTIME ?= 100ms
 FUZZTIME ?= 20s
 
@@ -42,12 +44,12 @@ test: lint unit ## Run the whole check: lint, then vet, tidiness and tests of ev
 
 .PHONY: unit
 unit: ## Run vet, the tidiness check and the tests of every module, with the race detector.
-	$(call each,go vet ./...; go mod tidy -diff; go test -race -shuffle=on -timeout=$(TIMEOUT) ./...)
+	$(call each,go vet ./...; go mod tidy -diff; go test -race -shuffle=on -parallel=$(PARALLEL) -timeout=$(TIMEOUT) ./...)
 
 .PHONY: slow
 slow: ## Run the end-to-end tests three times, in three different orders.
 	@set -e; if [ -f internal/e2e/go.mod ]; then \
-		for i in 1 2 3; do go -C internal/e2e test -race -shuffle=on -count=1 -timeout=$(TIMEOUT) ./...; done; \
+		for i in 1 2 3; do go -C internal/e2e test -race -shuffle=on -parallel=$(PARALLEL) -count=1 -timeout=$(TIMEOUT) ./...; done; \
 	fi
 
 .PHONY: lint

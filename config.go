@@ -136,9 +136,8 @@ func (c *config) sarama(borrowed sarama.Client) (*sarama.Config, error) {
 	p.Retry.Max, p.Retry.Backoff = c.backoff.Retries(c.deliveryTimeout), 0
 	p.Return.Successes, p.Return.Errors = true, true
 	if c.idempotent {
-		// Sarama insists, although it has one batch of a partition on its way
-		// in any case. On a borrowed client this is not what its connections
-		// use.
+		// Sarama insists. It is not what the connections use, see
+		// transport.MaxOpenRequests.
 		conf.Net.MaxOpenRequests = 1
 	}
 	conf.ChannelBufferSize = channelBufferSize
@@ -166,6 +165,7 @@ const channelBufferSize = 8192
 // own sets what is ours to set on a client of our own.
 func (c *config) own(conf *sarama.Config) {
 	conf.ClientID, conf.Version = c.clientID, c.version
+	conf.Net.MaxOpenRequests = transport.MaxOpenRequests
 	conf.Net.DialTimeout = 5 * time.Second
 	conf.Net.ReadTimeout = 15 * time.Second
 	conf.Net.WriteTimeout = 15 * time.Second
@@ -174,6 +174,8 @@ func (c *config) own(conf *sarama.Config) {
 	// Each question once: what repeats them is the transport, for one topic
 	// at a time.
 	conf.Metadata.Retry.Max, conf.Metadata.Retry.Backoff = 0, 0
+	// A question that hangs must not hold up the next one.
+	conf.Metadata.SingleFlight = false
 	conf.Metadata.Timeout = 30 * time.Second
 }
 

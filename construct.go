@@ -154,7 +154,7 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// checkTopics waits until the cluster knows all topics of WithTopics, and
+// checkTopics waits until the cluster knows all topics of WithTopics. Asking
 // fetches their metadata.
 func checkTopics(ctx context.Context, t *transport.Transport, cfg *config) error {
 	if len(cfg.topics) == 0 {
@@ -166,12 +166,7 @@ func checkTopics(ctx context.Context, t *transport.Transport, cfg *config) error
 		asks.Go(func() { errs[i] = checkTopic(ctx, t, topic, cfg.unknownTopicTimeout) })
 	}
 	asks.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	// What is missing now is fetched again with the first message.
-	_ = t.Warm(cfg.topics)
-	return nil
+	return errors.Join(errs...)
 }
 
 func checkTopic(ctx context.Context, t *transport.Transport, topic string, grace time.Duration) error {

@@ -32,7 +32,7 @@ func (c *client) RefreshMetadata(topics ...string) error {
 	if c.t.isAborted() {
 		return ErrAborted
 	}
-	_ = c.Client.RefreshMetadata(topics...)
+	c.t.refresh(topics...)
 	return nil
 }
 
@@ -87,6 +87,9 @@ func persist[A any](t *Transport, topic string, ask func() (A, error)) (answer A
 	began := time.Now()
 	var unknown time.Time // since when the cluster denies the topic
 	for n := 1; ; n++ {
+		if n > 1 {
+			t.refresh(topic)
+		}
 		if t.isAborted() {
 			return answer, ErrAborted
 		}

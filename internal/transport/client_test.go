@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,12 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// answering is a sarama.Client whose Leader, Partitions and RefreshMetadata
-// fail with what the test says.
+// answering is a sarama.Client whose Leader and Partitions fail with what the
+// test says, and whose RefreshMetadata takes as long as it says.
 type answering struct {
 	sarama.Client
 	asked int
 	err   func(asked int) error
+
+	refreshed atomic.Int64
+	refresh   func(refreshed int64) error // nil: it succeeds at once
 }
 
 func (a *answering) ask() error {
@@ -27,7 +31,14 @@ func (a *answering) ask() error {
 func (a *answering) Leader(string, int32) (*sarama.Broker, error) { return nil, a.ask() }
 func (a *answering) Partitions(string) ([]int32, error)           { return []int32{7}, a.ask() }
 func (a *answering) WritablePartitions(string) ([]int32, error)   { return []int32{7}, a.ask() }
-func (a *answering) RefreshMetadata(...string) error              { return a.ask() }
+
+func (a *answering) RefreshMetadata(...string) error {
+	n := a.refreshed.Add(1)
+	if a.refresh == nil {
+		return nil
+	}
+	return a.refresh(n)
+}
 
 // asking returns the client as sarama's producer sees it.
 func asking(err func(asked int) error, change func(*Config)) (*client, *answering) {
@@ -42,7 +53,9 @@ func asking(err func(asked int) error, change func(*Config)) (*client, *answerin
 		change(cfg)
 	}
 	inner := &answering{err: err}
-	return &client{Client: inner, t: bare(cfg)}, inner
+	t := bare(cfg)
+	t.client = inner
+	return &client{Client: inner, t: t}, inner
 }
 
 func always(err error) func(int) error { return func(int) error { return err } }
@@ -174,8 +187,63 @@ func TestClient_anAbortEndsEveryQuestion(t *testing.T) {
 func TestClient_aRefreshIsAskedOnceAndItsFailureIsLeftToLeader(t *testing.T) {
 	t.Parallel()
 	c, inner := asking(always(sarama.ErrOutOfBrokers), nil)
+	inner.refresh = func(int64) error { return sarama.ErrOutOfBrokers }
 	require.NoError(t, c.RefreshMetadata("orders"))
-	require.Equal(t, 1, inner.asked)
+	require.EqualValues(t, 1, inner.refreshed.Load())
+	require.Zero(t, inner.asked)
+}
+
+// A frozen broker answers nothing until the read timeout, here an hour.
+func TestClient_aRefreshThatHangsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, inner := asking(always(nil), nil)
+		inner.refresh = func(n int64) error {
+			if n < 2 {
+				time.Sleep(time.Hour) //nolint:forbidigo // virtual: the read timeout
+			}
+			return nil
+		}
+		began := time.Now()
+		require.NoError(t, c.RefreshMetadata("orders"))
+		require.Equal(t, refreshHedge, time.Since(began))
+		c.t.asks.Wait()
+	})
+}
+
+func TestClient_aRefreshThatHangsForGoodEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, inner := asking(always(nil), nil)
+		inner.refresh = func(int64) error {
+			time.Sleep(time.Hour) //nolint:forbidigo // virtual: the read timeout
+			return nil
+		}
+		began := time.Now()
+		for range 2 * maxRefreshing { // each hangs, and their number has a bound
+			require.NoError(t, c.RefreshMetadata("orders"))
+		}
+		require.LessOrEqual(t, time.Since(began), 2*maxRefreshing*refreshes*refreshHedge)
+		require.LessOrEqual(t, inner.refreshed.Load(), int64(maxRefreshing))
+		c.t.asks.Wait()
+		require.Zero(t, c.t.refreshing.Load())
+	})
+}
+
+func TestClient_anAbortEndsARefreshThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, inner := asking(always(nil), nil)
+		inner.refresh = func(int64) error {
+			time.Sleep(time.Hour) //nolint:forbidigo // virtual: the read timeout
+			return nil
+		}
+		time.AfterFunc(100*time.Millisecond, c.t.Abort)
+		began := time.Now()
+		require.NoError(t, c.RefreshMetadata("orders"))
+		require.Equal(t, 100*time.Millisecond, time.Since(began))
+		c.t.asks.Wait()
+	})
 }
 
 func TestClient_givesTheProducersConfigurationAndIsNotClosed(t *testing.T) {

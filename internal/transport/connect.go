@@ -65,7 +65,23 @@ func (t *Transport) setDialer() {
 	}
 	t.dialer = netdial.New(settings)
 	conf.Proxy.Enable, conf.Proxy.Dialer = true, t.dialer
+
+	t.connections = t.cfg.Sarama
+	if t.cfg.Sarama.Producer.Idempotent {
+		pipelined := *t.cfg.Sarama
+		pipelined.Producer.Idempotent = false
+		pipelined.Net.MaxOpenRequests = MaxOpenRequests
+		t.connections = &pipelined
+	}
 }
+
+// MaxOpenRequests is how many requests may be on their way on one connection.
+// There is one batch of a partition on its way in any case, so this says how
+// many partitions do not wait for each other, and 1, which sarama demands of an
+// idempotent producer's configuration, protects nothing. It would do harm: the
+// request that waits for its turn holds a lock of the broker, and with a broker
+// that has stopped answering this stops all look-ups of the client.
+const MaxOpenRequests = 1000
 
 // connect tries all addresses at the same time, again and again until one
 // answers or ctx ends. sarama would try them one after the other and wait for
@@ -113,7 +129,7 @@ func (t *Transport) round(ctx context.Context) (errs []error, final bool) {
 	for i, addr := range t.cfg.Addrs {
 		errs[i] = errNoAnswer
 		t.asks.Go(func() {
-			b, err := t.open1(addr)
+			b, err := t.connectTo(addr)
 			mu.Lock()
 			defer mu.Unlock()
 			if over {
@@ -164,23 +180,9 @@ func (t *Transport) round(ctx context.Context) (errs []error, final bool) {
 		}
 	}
 	if t.seed != nil {
+		t.askers.brokers = append(t.askers.brokers, t.seed)
+		t.askers.add(t.cfg.Addrs...)
 		t.dialer.Avoid(silent, t.cfg.Sarama.Net.DialTimeout)
 	}
 	return errs, final
-}
-
-// open1 connects to one address, with TLS and SASL as configured, and waits for
-// the broker's first answer.
-func (t *Transport) open1(addr string) (*sarama.Broker, error) {
-	b := sarama.NewBroker(addr)
-	if err := b.Open(t.cfg.Sarama); err != nil {
-		return nil, err
-	}
-	if ok, err := b.Connected(); !ok {
-		if err == nil {
-			err = errNoAnswer
-		}
-		return nil, err
-	}
-	return b, nil
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -59,13 +60,16 @@ type Config struct {
 
 // Transport sends records through a sarama.AsyncProducer.
 type Transport struct {
-	cfg      Config
-	client   sarama.Client // as sarama made it, or as it was borrowed
-	owned    bool
-	dialer   *netdial.Dialer // nil for a borrowed client
-	seed     *sarama.Broker  // the broker that answered first; nil for a borrowed client
-	producer sarama.AsyncProducer
-	input    chan<- *sarama.ProducerMessage
+	cfg Config
+	// connections is the configuration of an owned client's connections.
+	connections *sarama.Config
+	client      sarama.Client // as sarama made it, or as it was borrowed
+	owned       bool
+	dialer      *netdial.Dialer // nil for a borrowed client
+	seed        *sarama.Broker  // the broker that answered first; nil for a borrowed client
+	askers      askers
+	producer    sarama.AsyncProducer
+	input       chan<- *sarama.ProducerMessage
 
 	// aborted ends every wait that is ours: backoffs and repeated questions.
 	aborted context.Context //nolint:containedctx // it ends the transport, not a call
@@ -74,7 +78,13 @@ type Transport struct {
 	drained chan struct{} // closed when sarama has closed both its channels
 	ended   chan struct{} // closed when nothing of the transport is left
 	once    sync.Once     // of Close
-	asks    sync.WaitGroup
+
+	// asks are the goroutines that wait for an answer of a broker; refreshing
+	// are those of them that make sarama fetch metadata.
+	asks       sync.WaitGroup
+	refreshing atomic.Int64
+	mu         sync.Mutex // guards over, and so the start of asks against their end
+	over       bool       // no more asks
 }
 
 // Open connects, and starts the producer and the goroutine that drains it. ctx
@@ -108,7 +118,7 @@ func (t *Transport) open(ctx context.Context) error {
 		if err := t.connect(ctx); err != nil {
 			return err
 		}
-		client, err := sarama.NewClient(t.cfg.Addrs, t.cfg.Sarama)
+		client, err := sarama.NewClient(t.cfg.Addrs, t.connections)
 		if err != nil {
 			return err
 		}
@@ -234,14 +244,17 @@ func (t *Transport) Close() <-chan struct{} {
 // release closes what is ours once sarama's producer has ended.
 func (t *Transport) release() {
 	t.abort()
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
 	if !t.owned {
 		return
 	}
 	// Connections first: nothing of value is on them any more, and closing a
 	// client waits for the question that it may be asking.
 	t.dialer.Abort()
-	if t.seed != nil {
-		_ = t.seed.Close()
+	for _, b := range t.askers.all() {
+		_ = b.Close()
 	}
 	if t.client != nil {
 		_ = t.client.Close()
