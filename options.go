@@ -310,7 +310,7 @@ func WithLogger(l *slog.Logger) Option {
 // Net.ReadTimeout and Net.WriteTimeout 15 s, Producer.Timeout 10 s,
 // Net.MaxOpenRequests 1,000 (an idempotent producer shows the 1 that sarama
 // demands; there is one batch of a partition on its way in any case),
-// ChannelBufferSize 8,192, Metadata.Full and SingleFlight false, and a
+// ChannelBufferSize 8,192, Metadata.Full false, Metadata.SingleFlight false, and a
 // MetricRegistry of its own.
 //
 // Interceptors are run by Send, once for each message and on a copy; one that
