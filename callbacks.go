@@ -71,7 +71,7 @@ func (h *calls) Done(r *record.Record) {
 // Failed reports a callback that panicked or ended its goroutine.
 func (h *calls) Failed(r *record.Record, step int, f dispatch.Failure) {
 	h.counts.panics.Add(1)
-	h.log.panicked(h.name(r, step), r.Msg.Topic, f)
+	h.log.panicked(h.name(r, step), r.Topic, f)
 }
 
 // Slow reports a callback that takes too long.

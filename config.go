@@ -162,6 +162,10 @@ func (c *config) sarama(borrowed sarama.Client) (*sarama.Config, error) {
 // leader stop its topic sooner, and needlessly.
 const channelBufferSize = 8192
 
+// leastChannelBuffer is what sarama's channels hold however small a user wants
+// them: fewer of our records go in, but sarama's markers need their places.
+const leastChannelBuffer = 256
+
 // own sets what is ours to set on a client of our own.
 func (c *config) own(conf *sarama.Config) {
 	conf.ClientID, conf.Version = c.clientID, c.version
@@ -312,6 +316,7 @@ func (c *config) adopt(conf *sarama.Config) {
 	// Some places are for sarama's own markers, of which there is one for each
 	// partition that retries.
 	c.laneLimit = max(1, conf.ChannelBufferSize-conf.ChannelBufferSize/8)
+	conf.ChannelBufferSize = max(conf.ChannelBufferSize, leastChannelBuffer)
 	if conf.MetricRegistry == nil {
 		conf.MetricRegistry = sarama.NewConfig().MetricRegistry
 	}

@@ -108,6 +108,7 @@ func TestWithSaramaConfig_hasTheLastWord(t *testing.T) {
 	require.Equal(t, 10, conf.Producer.Flush.Messages, "a threshold with a time is fine")
 	require.Less(t, cfg.laneLimit, 80, "sarama's own markers need places too")
 	require.Positive(t, cfg.laneLimit)
+	require.Equal(t, leastChannelBuffer, conf.ChannelBufferSize, "and have them however few of ours go in")
 }
 
 func TestWithSaramaConfig_seesWhatIsSetByDefault(t *testing.T) {
@@ -203,7 +204,7 @@ func TestFromClient_makesAPrivateCopyOfTheClientsConfig(t *testing.T) {
 	})
 	before := *client.conf
 	cfg, conf := over(t, client, WithMaxMessageBytes(50), WithSaramaConfig(func(c *sarama.Config) {
-		c.Producer.Retry.Max, c.ChannelBufferSize = 9, 100 // a producer's own
+		c.Producer.Retry.Max, c.ChannelBufferSize = 9, 300 // a producer's own
 	}))
 	require.Empty(t, changedSettings(&before, client.conf), "the client's own is not changed")
 	require.False(t, client.conf.Producer.Return.Successes)
@@ -219,7 +220,7 @@ func TestFromClient_makesAPrivateCopyOfTheClientsConfig(t *testing.T) {
 	require.Zero(t, conf.Producer.Retry.MaxBufferLength)
 	require.Empty(t, conf.Producer.Transaction.ID)
 	require.Equal(t, 50, conf.Producer.MaxMessageBytes)
-	require.Equal(t, 100, conf.ChannelBufferSize)
+	require.Equal(t, 300, conf.ChannelBufferSize)
 
 	require.Equal(t, "theirs", conf.ClientID, "network and metadata settings are the client's")
 	require.Equal(t, sarama.V3_0_0_0, conf.Version)

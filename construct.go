@@ -50,8 +50,8 @@ func NewAsync(ctx context.Context, brokers []string, opts ...Option) (*Async, er
 // is. Its network and metadata settings hold; producer settings are ours and
 // the options', on a private copy, whatever the client's say (its Interceptors
 // are kept). Options that cannot act on a borrowed client are errors. Sarama
-// recommends a client of its own for a producer: a produce request that fails
-// cuts the connection for everybody. It takes at most 10 s.
+// recommends a client of its own for a producer: a request that fails cuts the
+// connection for everybody. It takes at most 10 s.
 func NewSyncFromClient(client sarama.Client, opts ...Option) (*Sync, error) {
 	c, err := borrow(client, syncDefaults(), opts)
 	if err != nil {
@@ -138,7 +138,8 @@ func build(ctx context.Context, cfg *config, t *transport.Config) (*core, error)
 		}
 		if err := checkTopics(ctx, opened, cfg); err != nil {
 			opened.Abort()
-			<-opened.Close()
+			// Prompt, but for a user's dialer that cannot be interrupted.
+			reached(opened.Close(), time.After(abortGrace))
 			return nil, ended(ctx, err)
 		}
 		return opened, nil

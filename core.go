@@ -115,6 +115,8 @@ type delivery struct {
 	wait     *record.Waiter
 	onResult ResultFunc
 	try      bool // do not wait for room
+	// until is when the wait for room ends; zero: MaxBlock from now.
+	until time.Time
 }
 
 // accept takes a message over and sends it on its way. If it returns an error
@@ -149,7 +151,7 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 	defer c.gate.Leave()
 	l := c.lanes.Use(r.Msg.Topic)
 	defer l.Leave()
-	if err := c.room(ctx, l, r, d.try); err != nil {
+	if err := c.room(ctx, l, r, d); err != nil {
 		return nil, err
 	}
 	r.Lane, r.Wait, r.OnResult = l, d.wait, record.ResultFunc(d.onResult)
@@ -187,7 +189,7 @@ func invalidMessage(cause error) error { return fmt.Errorf("%w: %w", ErrInvalidM
 // room takes the message's room: first in its topic's part of the budget, then
 // in the whole, so that a sender who waits for its topic holds nothing that
 // others could use.
-func (c *core) room(ctx context.Context, l *lane.Lane, r *record.Record, try bool) error {
+func (c *core) room(ctx context.Context, l *lane.Lane, r *record.Record, d delivery) error {
 	topic := l.Room()
 	if topic == nil || topic.TryAcquire(r.Size) {
 		if c.budget.TryAcquire(r.Size) {
@@ -197,18 +199,22 @@ func (c *core) room(ctx context.Context, l *lane.Lane, r *record.Record, try boo
 			topic.Release(r.Size)
 		}
 	}
-	if try {
+	if d.try {
 		return ErrBufferFull
 	}
 	if c.inCallback(ctx) {
 		return c.overdraw(topic, r.Size)
 	}
-	if c.cfg.maxBlock == 0 {
+	block := c.cfg.maxBlock
+	if !d.until.IsZero() {
+		block = time.Until(d.until)
+	}
+	if block <= 0 {
 		return ErrBufferFull
 	}
 	c.counts.waiting.Add(1)
 	defer c.counts.waiting.Add(-1)
-	timer := time.NewTimer(c.cfg.maxBlock)
+	timer := time.NewTimer(block)
 	defer timer.Stop()
 	if topic != nil {
 		if err := c.waitFor(ctx, topic, timer.C, r.Size); err != nil {
@@ -302,7 +308,7 @@ func (c *core) returned(outcomes []transport.Outcome) {
 
 func (c *core) deliveryError(r *record.Record, partition int32, status Persistence, cause error) *DeliveryError {
 	return &DeliveryError{
-		Topic: r.Msg.Topic, Partition: partition, Status: status,
+		Topic: r.Topic, Partition: partition, Status: status,
 		Attempts: r.Attempts(), Elapsed: time.Since(r.Accepted), Err: cause,
 	}
 }
@@ -340,8 +346,10 @@ func (c *core) gaveUp(r *record.Record, attempts int, cause error) {
 func (c *core) neverHanded(records []*record.Record, cause error) {
 	for _, r := range records {
 		if _, ok := r.Refuse(); !ok {
-			// It was given up while it left the lane, and counted as held.
+			// It was given up while it left the lane, and counted as one that
+			// the transport holds.
 			c.counts.held.Add(-1)
+			r.Lane.Recalled()
 			if r.Unhanded() {
 				c.free(r)
 			}
@@ -425,6 +433,9 @@ func (c *core) expire() {
 		if !next.IsZero() {
 			sleep = next.Add(timeout).Sub(now)
 		}
+		// Looking through many records that wait for a stuck callback takes a
+		// while, and keeps senders waiting: no more than a tenth of the time.
+		sleep = max(sleep, 9*time.Since(now))
 		timer.Reset(sleep)
 	}
 }

@@ -35,8 +35,8 @@ var (
 // SuccessFunc is told of a message that was delivered. msg is the library's own
 // copy and may be kept; its Partition, Offset and Timestamp are set, Offset to
 // -1 where the broker did not tell it (acks=0, or a re-send that the broker
-// recognised). Its Key and Value give the bytes that were sent, its Metadata is
-// the caller's. See [Async] for what a callback may do.
+// recognised). Its Key and Value give the bytes that were sent, which must not
+// be changed; its Metadata is the caller's. See [Async] for what a callback may do.
 type SuccessFunc func(ctx context.Context, msg *sarama.ProducerMessage)
 
 // ErrorFunc is told of a message that failed. err is a [*DeliveryError]. msg is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
@@ -235,5 +236,31 @@ func TestSync_SendAll_withoutACtxIsRefused(t *testing.T) {
 		err := p.SendAll(nil, batchOf(2)) //nolint:staticcheck // a caller's bug must not be a crash
 		require.ErrorIs(t, err, ErrInvalidMessage)
 		requireNothingAccepted(t, p, f, err)
+	})
+}
+
+func TestSync_SendAll_waitsForRoomForMaxBlockAltogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, f := newFakeSync(t, WithMaxBuffered(1), WithMaxBlock(time.Minute))
+		msgs := make([]*sarama.ProducerMessage, 10)
+		for i := range msgs {
+			msgs[i] = text("t", "v")
+		}
+		began := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- p.SendAll(context.Background(), msgs) }()
+		advance(time.Minute)
+		require.Len(t, f.submitted(), 1)
+		f.deliver(f.holding()[0])
+		synctest.Wait()
+		var batch *BatchError
+		require.ErrorAs(t, <-done, &batch)
+		require.Equal(t, time.Minute, time.Since(began), "not a minute for each")
+		require.NoError(t, batch.Errs[0])
+		for _, err := range batch.Errs[1:] {
+			require.ErrorIs(t, err, ErrBufferFull)
+		}
+		require.NoError(t, p.Close(context.Background()))
 	})
 }

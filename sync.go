@@ -3,6 +3,7 @@ package producer
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -65,7 +66,8 @@ func (p *Sync) Send(ctx context.Context, msg *sarama.ProducerMessage) error {
 // if all are stored, else a [*BatchError] with one entry per message: what Send
 // would have returned for it. A message that cannot be accepted does not keep
 // the others from being sent. A batch may be larger than the buffer, but not in a
-// callback, where a send does not wait for room.
+// callback, where a send does not wait for room. [WithMaxBlock] bounds the waits
+// for room of all its messages together.
 //
 // It is not a transaction: some may be stored and others not. An empty batch is
 // nil.
@@ -82,8 +84,9 @@ func (p *Sync) SendAll(ctx context.Context, msgs []*sarama.ProducerMessage) erro
 		return &BatchError{Errs: errs}
 	}
 	records := make([]*record.Record, len(msgs))
+	until := time.Now().Add(p.core.cfg.maxBlock)
 	for i, msg := range msgs {
-		records[i], errs[i] = p.core.accept(ctx, msg, delivery{wait: p.waiter()})
+		records[i], errs[i] = p.core.accept(ctx, msg, delivery{wait: p.waiter(), until: until})
 	}
 	for i, r := range records {
 		if errs[i] == nil {

@@ -360,3 +360,36 @@ func TestTopic_ofAWithdrawnMessageForgetsIt(t *testing.T) {
 		require.Equal(t, []string{"next"}, tagsOf(f.submitted()))
 	})
 }
+
+// A record is given up after it has left the queue of a topic that was found
+// missing, and before it is reported as such.
+func TestTopic_thatFailsWhileItsMessagesAreGivenUpKeepsItsBooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, f := newFakeAsync(t)
+		f.answers = func(string) error { return lane.ErrNoAnswer }
+		require.NoError(t, p.Send(t.Context(), text("t", "v")))
+		c := coreOf(p)
+		left, _ := c.registry.Undecided(time.Now())
+		require.Len(t, left, 1)
+		r := left[0]
+		require.True(t, r.Lane.Withdraw(r), "as the check does when it fails")
+		require.True(t, c.giveUp(r, ErrDeliveryTimeout))
+		c.neverHanded(left, ErrUnknownTopic)
+		require.False(t, c.lanes.Live("t"))
+		synctest.Wait()
+		s := p.Stats()
+		require.Zero(t, s.Held)
+		require.Zero(t, s.Buffered)
+		require.EqualValues(t, 1, s.Failed)
+
+		// The books are right if one record in the transport counts as one.
+		f.answers = nil
+		require.NoError(t, p.Send(t.Context(), text("t", "v")))
+		advance(5 * time.Second)
+		require.Len(t, f.holding(), 1)
+		require.True(t, c.lanes.Live("t"))
+		f.deliver(f.holding()[0])
+		require.NoError(t, p.Close(context.Background()))
+	})
+}

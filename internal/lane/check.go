@@ -29,6 +29,9 @@ var (
 const (
 	askFirst = 50 * time.Millisecond
 	askMost  = time.Second
+
+	// mostAsking is how many questions are open at the same time.
+	mostAsking = 64
 )
 
 // startCheck asks for the topic of a lane in a goroutine of its own, so that a
@@ -45,7 +48,17 @@ func (s *Set) startCheck(l *Lane) {
 // check asks until there is an answer. With no answer at all it is the delivery
 // timeout that ends the records; when the last one is gone, so is the question.
 func (s *Set) check(l *Lane) {
-	err := s.cfg.Checker.Wait(s.ctx, l.topic, func() bool { return !l.abandoned() })
+	c := s.cfg.Checker
+	c.Ask = func(ctx context.Context, topic string) error {
+		select {
+		case s.asking <- struct{}{}:
+		case <-ctx.Done():
+			return ErrNoAnswer
+		}
+		defer func() { <-s.asking }()
+		return s.cfg.Checker.Ask(ctx, topic)
+	}
+	err := c.Wait(s.ctx, l.topic, func() bool { return !l.abandoned() })
 	switch {
 	case err == nil:
 		s.opened(l)

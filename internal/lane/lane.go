@@ -133,11 +133,15 @@ func (l *Lane) leave() {
 	}
 }
 
-// push queues a record. It reports true if the caller has to start asking for
-// the topic.
-func (l *Lane) push(r *record.Record) (check bool) {
+// push queues a record. check is true if the caller has to start asking for the
+// topic. It reports not ok for a record that was given up on its way here:
+// nobody would take it out of the queue again.
+func (l *Lane) push(r *record.Record) (check, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if r.Completed() {
+		return false, false
+	}
 	l.backlog.Add(1)
 	r.Queued = true
 	r.LanePrev = l.last
@@ -149,9 +153,9 @@ func (l *Lane) push(r *record.Record) (check bool) {
 	l.last = r
 	if !l.open.Load() && !l.checking {
 		l.checking = true
-		return true
+		return true, true
 	}
-	return false
+	return false, true
 }
 
 // pop takes the oldest record and a place in the transport for it.
@@ -220,6 +224,9 @@ func (l *Lane) Returned(completed bool) {
 // Completed says that the outcome of a record in the transport was decided
 // without it.
 func (l *Lane) Completed() { l.live.Add(-1) }
+
+// Recalled takes Completed back for a record that was never in the transport.
+func (l *Lane) Recalled() { l.live.Add(1) }
 
 // Free gives room in the topic's part of the budget back.
 func (l *Lane) Free(size int64) {

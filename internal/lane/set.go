@@ -15,8 +15,7 @@ type Config struct {
 	// PerTopic is how many messages of one topic the producer holds, 0: no limit.
 	PerTopic int64
 	// Submit hands a record to the transport. It does not wait for brokers.
-	Submit func(*record.Record)
-	// Check asks the cluster for the topic; see Checker.
+	Submit  func(*record.Record)
 	Checker Checker
 	// Fail ends records whose topic does not exist, or may not be written to.
 	// They have left the queue and were never in the transport.
@@ -34,6 +33,10 @@ type Set struct {
 	ctx  context.Context //nolint:containedctx // ends the checks; it belongs to the set, not to a call
 	wg   sync.WaitGroup  // the feeder and the checks
 
+	// asking has a place for each question that is open at the same time:
+	// thousands of misspelt topics must not become thousands of requests.
+	asking chan struct{}
+
 	mu sync.Mutex // held for a few instructions
 	// ready are the lanes that may have something to feed, in turn.
 	ready []*Lane
@@ -45,7 +48,7 @@ type Set struct {
 // New returns a Set whose feeder runs until Stop.
 func New(cfg Config) *Set {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Set{cfg: cfg, limit: int64(cfg.Limit), ctx: ctx, stop: stop, signal: make(chan struct{}, 1)}
+	s := &Set{cfg: cfg, limit: int64(cfg.Limit), ctx: ctx, stop: stop, signal: make(chan struct{}, 1), asking: make(chan struct{}, mostAsking)}
 	s.wg.Go(s.feed)
 	return s
 }
@@ -103,8 +106,10 @@ func (s *Set) Submit(l *Lane, r *record.Record) {
 		s.cfg.Submit(r)
 		return
 	}
-	check := l.push(r)
+	check, ok := l.push(r)
 	switch {
+	case !ok:
+		s.cfg.Fail([]*record.Record{r}, record.ErrRefused)
 	case check:
 		s.startCheck(l)
 	case l.open.Load() && l.inside.Load() < s.limit:

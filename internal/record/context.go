@@ -48,8 +48,10 @@ func InCall(ctx context.Context, home *Home) bool {
 	return ctx != nil && ctx.Value(home) != nil
 }
 
-// bare takes the context of a callback off: what is sent from a callback again
-// and again must not grow a chain of contexts, nor keep old records alive.
+// bare takes the context of a callback off, so that what is sent again and again
+// from callbacks with their own ctx neither grows a chain of contexts nor keeps
+// old records alive. A ctx that a callback derives from its own cannot be taken
+// apart: its chain is its author's, and keeps the record.
 func bare(ctx context.Context) context.Context {
 	if c, ok := ctx.(*callContext); ok {
 		return c.Ctx

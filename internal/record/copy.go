@@ -98,9 +98,10 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 			Offset:    -1,            // what stays if the broker does not tell
 			Timestamp: msg.Timestamp,
 		},
-		Ctx:  bare(ctx),
-		Home: home,
-		Size: int64(total + headers*headerOverhead + Overhead),
+		Topic: msg.Topic,
+		Ctx:   bare(ctx),
+		Home:  home,
+		Size:  int64(total + headers*headerOverhead + Overhead),
 	}
 	r.partition.Store(-1)
 	r.Accepted = time.Now()

@@ -50,6 +50,8 @@ type Lane interface {
 	// Completed says that the outcome of a record that the transport still
 	// holds was decided without it.
 	Completed()
+	// Recalled takes Completed back: the record left the queue unhanded.
+	Recalled()
 	// Free gives the record's room in the budget of the topic back.
 	Free(size int64)
 }
@@ -88,6 +90,8 @@ type Record struct {
 	// be overwritten by sarama with the broker's.
 	created time.Time
 
+	// Topic is Msg's. Msg belongs to the callbacks once it was reported.
+	Topic    string
 	Ctx      context.Context // the values of Send's ctx, for the callbacks
 	OnResult ResultFunc      // SendFunc's function, or nil
 	Wait     *Waiter         // the sync Send that waits, or nil
@@ -203,7 +207,8 @@ func (r *Record) ReportOwn(partition int32, offset int64) {
 
 // ReportCopy makes a new message for the callbacks, for a record that the
 // transport still holds: sarama goes on writing to Msg. The headers are copied
-// because sarama's own records point into them.
+// because sarama's own records point into them; the bytes are shared, so
+// callbacks must not change them.
 func (r *Record) ReportCopy() {
 	r.Report = &sarama.ProducerMessage{
 		Topic:     r.Msg.Topic,

@@ -84,7 +84,7 @@ func (t *Transport) candidates() []*sarama.Broker {
 func (t *Transport) Ask(ctx context.Context, topic string) error {
 	err := t.ask(ctx, topic)
 	if err == nil {
-		t.refresh(topic)
+		t.refresh(ctx, topic)
 	}
 	return err
 }
@@ -166,9 +166,9 @@ func existence(code sarama.KError) error {
 }
 
 // refresh makes sarama fetch the metadata of topics. It returns when that has
-// succeeded or failed once, and after half a second in any case: what comes
+// succeeded or failed once, or ctx ends, and after half a second in any case: what comes
 // later goes into the client's cache all the same.
-func (t *Transport) refresh(topics ...string) {
+func (t *Transport) refresh(ctx context.Context, topics ...string) {
 	done := make(chan struct{}, refreshes) // as many as may come, so that none waits
 	timer := time.NewTimer(refreshHedge)
 	defer timer.Stop()
@@ -182,6 +182,8 @@ func (t *Transport) refresh(topics ...string) {
 		}
 		select {
 		case <-done:
+			return
+		case <-ctx.Done():
 			return
 		case <-t.aborted.Done():
 			return

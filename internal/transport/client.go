@@ -32,7 +32,7 @@ func (c *client) RefreshMetadata(topics ...string) error {
 	if c.t.isAborted() {
 		return ErrAborted
 	}
-	c.t.refresh(topics...)
+	c.t.refresh(c.t.aborted, topics...)
 	return nil
 }
 
@@ -88,7 +88,7 @@ func persist[A any](t *Transport, topic string, ask func() (A, error)) (answer A
 	var unknown time.Time // since when the cluster denies the topic
 	for n := 1; ; n++ {
 		if n > 1 {
-			t.refresh(topic)
+			t.refresh(t.aborted, topic)
 		}
 		if t.isAborted() {
 			return answer, ErrAborted

@@ -164,9 +164,10 @@ func (t *Transport) round(ctx context.Context) (errs []error, final bool) {
 		}
 		break
 	}
+	// Until the end: who answers after that allows its address again.
 	mu.Lock()
+	defer mu.Unlock()
 	over = true
-	mu.Unlock()
 	for len(answers) > 0 {
 		if a := <-answers; a.broker != nil {
 			_ = a.broker.Close()

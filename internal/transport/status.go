@@ -1,6 +1,10 @@
 package transport
 
-import "github.com/IBM/sarama"
+import (
+	"errors"
+
+	"github.com/IBM/sarama"
+)
 
 // neverAppended reports whether a broker gives that code only before it has
 // appended anything. It proves something only for a record that was sent once:
@@ -60,14 +64,16 @@ func (e *UnavailableError) Unwrap() []error {
 	return []error{e.Breaker, e.Last}
 }
 
-// causes remembers the last failure of each topic, for the errors that do not
-// say why. It belongs to the drain.
+// causes remembers the last failed look-up of each topic, which is what opens
+// sarama's breakers, for the errors that do not say why. It belongs to the drain.
 type causes map[string]error
 
 func (c causes) explain(topic string, err error) error {
 	if err.Error() == breakerText {
 		return &UnavailableError{Breaker: err, Last: c[topic]}
 	}
-	c[topic] = err
+	if _, ok := errors.AsType[*LookupError](err); ok {
+		c[topic] = err
+	}
 	return err
 }

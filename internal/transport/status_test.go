@@ -7,6 +7,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
+
+	"github.com/saramakit/producer/internal/record"
 )
 
 func TestNeverAppended_onlyForCodesThatAreGivenBeforeTheAppend(t *testing.T) {
@@ -33,12 +35,17 @@ func TestCauses_anOpenBreakerCarriesTheLastFailureOfItsTopic(t *testing.T) {
 	require.EqualError(t, unavailable, breakerText)
 	require.ErrorIs(t, unavailable, open)
 
-	require.Equal(t, io.EOF, c.explain("orders", io.EOF), "any other failure stays as it is")
-	require.Equal(t, error(sarama.ErrNotEnoughReplicas), c.explain("payments", sarama.ErrNotEnoughReplicas))
+	for _, err := range []error{io.EOF, sarama.ErrMessageSizeTooLarge, record.ErrRefused} {
+		require.Equal(t, err, c.explain("orders", err), "any other failure stays as it is")
+	}
+	require.EqualError(t, c.explain("orders", open), breakerText, "and opens no breaker")
 
+	lookup := &LookupError{Err: sarama.ErrOutOfBrokers}
+	require.Equal(t, error(lookup), c.explain("orders", lookup))
+	require.Equal(t, error(sarama.ErrNotEnoughReplicas), c.explain("payments", sarama.ErrNotEnoughReplicas))
 	err := c.explain("orders", open)
-	require.ErrorIs(t, err, io.EOF)
+	require.ErrorIs(t, err, sarama.ErrOutOfBrokers)
 	require.ErrorIs(t, err, open)
-	require.NotErrorIs(t, err, sarama.ErrNotEnoughReplicas, "that was another topic's")
-	require.EqualError(t, err, breakerText+" after: EOF")
+	require.EqualError(t, err, breakerText+" after: "+lookup.Error())
+	require.EqualError(t, c.explain("payments", open), breakerText, "that was another topic's")
 }

@@ -264,12 +264,24 @@ func (t *Transport) release() {
 
 // undo ends what a failed Open has begun.
 func (t *Transport) undo() {
+	ended := t.ended
 	if t.producer != nil {
-		<-t.Close()
-		return
+		t.Close()
+	} else {
+		go func() {
+			defer close(t.ended)
+			t.release()
+		}()
 	}
-	t.release()
+	select {
+	case <-ended:
+	case <-time.After(undoing):
+	}
 }
+
+// undoing is how long a failed Open waits for its end. Everything is cut, so it
+// is prompt, but for a user's dialer that cannot be interrupted.
+const undoing = 500 * time.Millisecond
 
 // discard reads both channels of an unused producer until they are closed.
 func discard(p sarama.AsyncProducer) {
