@@ -101,16 +101,8 @@ func (c *config) problem(option string, value any, remedy string) {
 	c.problems = append(c.problems, invalid(option, value, remedy))
 }
 
-// positive returns d if it is positive, else notes a problem and returns old.
-func (c *config) positive(option string, d, old time.Duration) time.Duration {
-	if d <= 0 {
-		c.problem(option, d, "must be positive; leave it out for the default")
-		return old
-	}
-	return d
-}
-
-func positiveInt[N int | int64](c *config, option string, n, old N) N {
+// positive returns n if it is positive, else notes a problem and returns old.
+func positive[N int | int64 | time.Duration](c *config, option string, n, old N) N {
 	if n <= 0 {
 		c.problem(option, n, "must be positive; leave it out for the default")
 		return old
@@ -121,11 +113,11 @@ func positiveInt[N int | int64](c *config, option string, n, old N) N {
 // sarama makes the configuration for sarama, or returns every problem there is.
 // borrowed is the client that was given, nil if there is none.
 func (c *config) sarama(borrowed sarama.Client) (*sarama.Config, error) {
-	conf := sarama.NewConfig()
+	var conf *sarama.Config
 	if borrowed != nil {
 		conf = c.borrow(borrowed.Config())
 	} else {
-		c.own(conf)
+		conf = c.own()
 	}
 	p := &conf.Producer
 	p.RequiredAcks, p.Idempotent = c.acks, c.idempotent
@@ -166,8 +158,9 @@ const channelBufferSize = 8192
 // them: fewer of our records go in, but sarama's markers need their places.
 const leastChannelBuffer = 256
 
-// own sets what is ours to set on a client of our own.
-func (c *config) own(conf *sarama.Config) {
+// own returns the configuration of a client of our own.
+func (c *config) own() *sarama.Config {
+	conf := sarama.NewConfig()
 	conf.ClientID, conf.Version = c.clientID, c.version
 	conf.Net.MaxOpenRequests = transport.MaxOpenRequests
 	conf.Net.DialTimeout = 5 * time.Second
@@ -181,6 +174,7 @@ func (c *config) own(conf *sarama.Config) {
 	// A question that hangs must not hold up the next one.
 	conf.Metadata.SingleFlight = false
 	conf.Metadata.Timeout = 30 * time.Second
+	return conf
 }
 
 // borrow returns a private copy of a client's configuration, with producer
@@ -246,7 +240,7 @@ func (c *config) check(conf *sarama.Config, borrowed bool) {
 			"Close could not end that wait; use WithRetryBackoff",
 		},
 		{
-			p.Retry.Max > 1000, "Producer.Retry.Max", p.Retry.Max,
+			p.Retry.Max > transport.MaxRetries, "Producer.Retry.Max", p.Retry.Max,
 			"at most 1000, sarama allocates for each; use WithDeliveryTimeout",
 		},
 		{

@@ -149,7 +149,7 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 		return nil, ErrClosed
 	}
 	defer c.gate.Leave()
-	l := c.lanes.Use(r.Msg.Topic)
+	l := c.lanes.Use(r.Topic)
 	defer l.Leave()
 	if err := c.room(ctx, l, r, d); err != nil {
 		return nil, err

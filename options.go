@@ -71,7 +71,7 @@ func WithIdempotence(on bool) Option {
 // Retries and the patience with the cluster's metadata are derived from it.
 func WithDeliveryTimeout(d time.Duration) Option {
 	return option{"WithDeliveryTimeout", func(c *config) {
-		c.deliveryTimeout = c.positive("WithDeliveryTimeout", d, c.deliveryTimeout)
+		c.deliveryTimeout = positive(c, "WithDeliveryTimeout", d, c.deliveryTimeout)
 	}}
 }
 
@@ -99,7 +99,7 @@ func WithRetryBackoff(shortest, longest time.Duration) Option {
 // without a Send that waits. The real bound is [WithMaxBufferedBytes].
 func WithMaxBuffered(messages int) Option {
 	return option{"WithMaxBuffered", func(c *config) {
-		c.maxBuffered = positiveInt(c, "WithMaxBuffered", messages, c.maxBuffered)
+		c.maxBuffered = positive(c, "WithMaxBuffered", messages, c.maxBuffered)
 	}}
 }
 
@@ -109,7 +109,7 @@ func WithMaxBuffered(messages int) Option {
 // all of it gets [ErrMessageTooLarge].
 func WithMaxBufferedBytes(bytes int64) Option {
 	return option{"WithMaxBufferedBytes", func(c *config) {
-		c.maxBufferedBytes = positiveInt(c, "WithMaxBufferedBytes", bytes, c.maxBufferedBytes)
+		c.maxBufferedBytes = positive(c, "WithMaxBufferedBytes", bytes, c.maxBufferedBytes)
 	}}
 }
 
@@ -118,7 +118,7 @@ func WithMaxBufferedBytes(bytes int64) Option {
 // such limit by default. Room in the topic's part is waited for first.
 func WithMaxBufferedPerTopic(messages int) Option {
 	return option{"WithMaxBufferedPerTopic", func(c *config) {
-		c.maxBufferedPerTopic = positiveInt(c, "WithMaxBufferedPerTopic", messages, c.maxBufferedPerTopic)
+		c.maxBufferedPerTopic = positive(c, "WithMaxBufferedPerTopic", messages, c.maxBufferedPerTopic)
 	}}
 }
 
@@ -156,7 +156,7 @@ func WithLinger(d time.Duration) Option {
 // 1,048,588 for a whole batch). It also bounds a batch.
 func WithMaxMessageBytes(bytes int) Option {
 	return option{"WithMaxMessageBytes", func(c *config) {
-		c.maxMessageBytes = positiveInt(c, "WithMaxMessageBytes", bytes, c.maxMessageBytes)
+		c.maxMessageBytes = positive(c, "WithMaxMessageBytes", bytes, c.maxMessageBytes)
 	}}
 }
 
@@ -196,7 +196,7 @@ func WithPartitioner(constructor sarama.PartitionerConstructor) Option {
 // answer proves nothing: then the delivery timeout rules.
 func WithUnknownTopicTimeout(d time.Duration) Option {
 	return option{"WithUnknownTopicTimeout", func(c *config) {
-		c.unknownTopicTimeout = c.positive("WithUnknownTopicTimeout", d, c.unknownTopicTimeout)
+		c.unknownTopicTimeout = positive(c, "WithUnknownTopicTimeout", d, c.unknownTopicTimeout)
 	}}
 }
 
@@ -248,7 +248,7 @@ func WithOnError(f ErrorFunc) Option {
 // the order of each partition only.
 func WithCallbackWorkers(workers int) Option {
 	return option{"WithCallbackWorkers", func(c *config) {
-		c.callbackWorkers = positiveInt(c, "WithCallbackWorkers", workers, c.callbackWorkers)
+		c.callbackWorkers = positive(c, "WithCallbackWorkers", workers, c.callbackWorkers)
 	}}
 }
 
@@ -256,7 +256,7 @@ func WithCallbackWorkers(workers int) Option {
 // it and Stats counts it, overriding the default of 5 s. It is not stopped.
 func WithSlowCallback(d time.Duration) Option {
 	return option{"WithSlowCallback", func(c *config) {
-		c.slowCallback = c.positive("WithSlowCallback", d, c.slowCallback)
+		c.slowCallback = positive(c, "WithSlowCallback", d, c.slowCallback)
 	}}
 }
 
@@ -284,7 +284,7 @@ func WithKafkaVersion(v sarama.KafkaVersion) Option {
 // overriding the default of 30 s.
 func WithCloseTimeout(d time.Duration) Option {
 	return option{"WithCloseTimeout", func(c *config) {
-		c.closeTimeout = c.positive("WithCloseTimeout", d, c.closeTimeout)
+		c.closeTimeout = positive(c, "WithCloseTimeout", d, c.closeTimeout)
 	}}
 }
 

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// maxRetries bounds Producer.Retry.Max: sarama allocates 32 bytes for each
+// MaxRetries bounds Producer.Retry.Max: sarama allocates 32 bytes for each
 // possible retry of each partition.
-const maxRetries = 1000
+const MaxRetries = 1000
 
 // jitter is the part by which a wait may be shorter, so that producers which
 // failed together do not come back together.
@@ -28,21 +28,21 @@ func (b Backoff) wait(n int) time.Duration {
 }
 
 // Retries returns how many retries cover the delivery timeout, whatever the
-// jitter is. With more than maxRetries the waits are stretched instead: see
+// jitter is. With more than MaxRetries the waits are stretched instead: see
 // stretched.
 func (b Backoff) Retries(timeout time.Duration) int {
 	const climbing = 32 // the waits that are still short
 	n := int64(float64(timeout)/(float64(b.Max)*(1-jitter))) + climbing
-	return int(min(n, maxRetries))
+	return int(min(n, MaxRetries))
 }
 
 // stretched is wait for a retry that must not come too early: after the first
-// few, so long that maxRetries of them cover the timeout.
+// few, so long that MaxRetries of them cover the timeout.
 func (b Backoff) stretched(n int, timeout time.Duration) time.Duration {
 	const prompt = 16
 	d := b.wait(n)
 	if n > prompt {
-		d = max(d, timeout/(maxRetries-prompt))
+		d = max(d, timeout/(MaxRetries-prompt))
 	}
 	return d
 }

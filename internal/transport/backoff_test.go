@@ -49,7 +49,7 @@ func TestBackoff_retriesCoverTheDeliveryTimeout(t *testing.T) {
 	} {
 		for _, timeout := range []time.Duration{time.Second, 2 * time.Minute, time.Hour} {
 			retries := b.Retries(timeout)
-			require.LessOrEqual(t, retries, maxRetries)
+			require.LessOrEqual(t, retries, MaxRetries)
 			var sum time.Duration
 			for n := 1; n <= retries; n++ {
 				sum += b.stretched(n, timeout)

@@ -210,7 +210,7 @@ func (t *Transport) failed(r *record.Record, c causes, err error) Outcome {
 	}
 	return Outcome{
 		Record:     r,
-		Err:        c.explain(r.Msg.Topic, err),
+		Err:        c.explain(r.Topic, err),
 		NotWritten: r.Attempts() == 0 || neverAppended(err) && r.FirstAttempt(),
 	}
 }
@@ -231,10 +231,12 @@ func (t *Transport) Abort() {
 // closed when nothing is left. Nothing may be submitted after it.
 func (t *Transport) Close() <-chan struct{} {
 	t.once.Do(func() {
-		t.producer.AsyncClose()
 		go func() {
 			defer close(t.ended)
-			<-t.drained
+			if t.producer != nil { // else Open failed before there was one
+				t.producer.AsyncClose()
+				<-t.drained
+			}
 			t.release()
 		}()
 	})
@@ -264,17 +266,8 @@ func (t *Transport) release() {
 
 // undo ends what a failed Open has begun.
 func (t *Transport) undo() {
-	ended := t.ended
-	if t.producer != nil {
-		t.Close()
-	} else {
-		go func() {
-			defer close(t.ended)
-			t.release()
-		}()
-	}
 	select {
-	case <-ended:
+	case <-t.Close():
 	case <-time.After(undoing):
 	}
 }
