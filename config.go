@@ -166,14 +166,11 @@ func (c *config) own() *sarama.Config {
 	conf.Net.DialTimeout = 5 * time.Second
 	conf.Net.ReadTimeout = 15 * time.Second
 	conf.Net.WriteTimeout = 15 * time.Second
-	conf.Metadata.Full = false // a producer needs its own topics only
 	conf.Metadata.AllowAutoTopicCreation = c.autoCreate
-	// Each question once: what repeats them is the transport, for one topic
-	// at a time.
+	// The transport asks for metadata itself. None of these acts on it, so
+	// that one who sets them is told: see check.
+	conf.Metadata.Full, conf.Metadata.SingleFlight, conf.Metadata.Timeout = false, false, 0
 	conf.Metadata.Retry.Max, conf.Metadata.Retry.Backoff = 0, 0
-	// A question that hangs must not hold up the next one.
-	conf.Metadata.SingleFlight = false
-	conf.Metadata.Timeout = 30 * time.Second
 	return conf
 }
 
@@ -254,7 +251,23 @@ func (c *config) check(conf *sarama.Config, borrowed bool) {
 		{
 			!borrowed && conf.Metadata.Retry.BackoffFunc == nil && conf.Metadata.Retry.Backoff != 0,
 			"Metadata.Retry.Backoff", conf.Metadata.Retry.Backoff,
-			"Close could not end that wait; set Metadata.Retry.BackoffFunc",
+			"has no effect; use WithRetryBackoff, or set Metadata.Retry.BackoffFunc",
+		},
+		{
+			!borrowed && conf.Metadata.Retry.Max != 0, "Metadata.Retry.Max", conf.Metadata.Retry.Max,
+			"has no effect, look-ups are repeated as long as a message waits; use WithDeliveryTimeout",
+		},
+		{
+			!borrowed && conf.Metadata.Timeout != 0, "Metadata.Timeout", conf.Metadata.Timeout,
+			"has no effect, look-ups are repeated as long as a message waits; use WithDeliveryTimeout",
+		},
+		{
+			!borrowed && conf.Metadata.Full, "Metadata.Full", true,
+			"has no effect, only topics that are sent to are looked up; leave it out",
+		},
+		{
+			!borrowed && conf.Metadata.SingleFlight, "Metadata.SingleFlight", true,
+			"has no effect, look-ups are joined in any case; leave it out",
 		},
 		{
 			(p.Flush.Messages > 0 || p.Flush.Bytes > 0) && p.Flush.Frequency <= 0,

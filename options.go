@@ -310,15 +310,16 @@ func WithLogger(l *slog.Logger) Option {
 // Net.ReadTimeout and Net.WriteTimeout 15 s, Producer.Timeout 10 s,
 // Net.MaxOpenRequests 1,000 (an idempotent producer shows the 1 that sarama
 // demands; there is one batch of a partition on its way in any case),
-// ChannelBufferSize 8,192, Metadata.Full false, Metadata.SingleFlight false, and a
-// MetricRegistry of its own.
+// ChannelBufferSize 8,192, and a MetricRegistry of its own. Metadata is looked up
+// by this library: of Metadata only AllowAutoTopicCreation, RefreshFrequency
+// (10 min; 0: never) and Retry.BackoffFunc act.
 //
 // Interceptors are run by Send, once for each message and on a copy; one that
 // panics makes its message invalid. A proxy, and the backoff
 // functions of Producer.Retry and Metadata.Retry, are kept and wrapped, so that
 // Close can end their waits. What would break a promise of this package is an
 // error: Return.* false, Producer.Retry.Backoff, Producer.Retry.Max over 1,000,
-// Producer.Retry.MaxBuffer*, Metadata.Retry.Backoff, Flush.Messages or
+// Producer.Retry.MaxBuffer*, other settings of Metadata, Flush.Messages or
 // Flush.Bytes without Flush.Frequency, a Transaction.ID, ChannelBufferSize 0,
 // and TLS or SASL settings that are not enabled. On a borrowed client changes
 // outside of Producer cannot act, and are errors.

@@ -113,7 +113,10 @@ func TestOptions_defaultsAreThoseOfTheirDocs(t *testing.T) {
 			func(_ *config, s *sarama.Config) any { return s.Producer.Timeout },
 		},
 		{"WithSaramaConfig", "ChannelBufferSize 8,192", 8192, func(_ *config, s *sarama.Config) any { return s.ChannelBufferSize }},
-		{"WithSaramaConfig", "Metadata.Full false", false, func(_ *config, s *sarama.Config) any { return s.Metadata.Full }},
+		{
+			"WithSaramaConfig", "10 min; 0: never", 10 * time.Minute,
+			func(_ *config, s *sarama.Config) any { return s.Metadata.RefreshFrequency },
+		},
 	} {
 		t.Run(c.option+" "+c.says, func(t *testing.T) {
 			t.Parallel()

@@ -12,11 +12,8 @@ import (
 	"time"
 )
 
-// What Dial refuses with.
-var (
-	ErrAborted = errors.New("connections were aborted")
-	ErrAvoided = errors.New("address did not answer a moment ago")
-)
+// ErrAborted is what Dial refuses with.
+var ErrAborted = errors.New("connections were aborted")
 
 // errNoConn is for an Inner that returns neither a connection nor an error.
 var errNoConn = errors.New("dialer returned no connection")
@@ -62,8 +59,6 @@ type Dialer struct {
 	raw map[net.Conn]struct{}
 	// wrapped are all others. Their Close takes them out.
 	wrapped map[*conn]struct{}
-	// avoid tells until when an address is refused.
-	avoid map[string]time.Time
 }
 
 // dial is a dial in progress.
@@ -81,7 +76,6 @@ func New(s Settings) *Dialer {
 		dials:   make(map[*dial]struct{}),
 		raw:     make(map[net.Conn]struct{}),
 		wrapped: make(map[*conn]struct{}),
-		avoid:   make(map[string]time.Time),
 	}
 }
 
@@ -103,7 +97,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 		defer cancel()
 	}
 	dl := &dial{cancel: cancel}
-	if err := d.begin(dl, addr); err != nil {
+	if err := d.begin(dl); err != nil {
 		return nil, err
 	}
 	// Also if Inner panics: a dial that is not in progress must not stay.
@@ -128,17 +122,11 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 }
 
 // begin refuses the dial or makes it known to Abort.
-func (d *Dialer) begin(dl *dial, addr string) error {
+func (d *Dialer) begin(dl *dial) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.aborted {
 		return ErrAborted
-	}
-	if until, ok := d.avoid[addr]; ok {
-		if time.Now().Before(until) {
-			return ErrAvoided
-		}
-		delete(d.avoid, addr)
 	}
 	d.sweep()
 	d.dials[dl] = struct{}{}
@@ -206,25 +194,6 @@ func (d *Dialer) Abort() {
 	for w := range wrapped {
 		cut(w)
 	}
-}
-
-// Avoid refuses dials to these addresses for that long, with ErrAvoided. The
-// spelling must be that of the dial. A later call for an address replaces an
-// earlier one.
-func (d *Dialer) Avoid(addrs []string, long time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	until := time.Now().Add(long)
-	for _, addr := range addrs {
-		d.avoid[addr] = until
-	}
-}
-
-// Allow ends what Avoid began for an address: it has answered after all.
-func (d *Dialer) Allow(addr string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.avoid, addr)
 }
 
 // Open is the number of connections that are open.

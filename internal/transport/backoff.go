@@ -66,17 +66,20 @@ func (t *Transport) setBackoffs() {
 		}
 		return 0
 	}
-	if f := conf.Metadata.Retry.BackoffFunc; f != nil {
-		conf.Metadata.Retry.BackoffFunc = func(retries, most int) time.Duration {
-			t.wait(f(retries, most))
-			return 0
-		}
-	}
 	// Asking for a producer id, in the constructor.
 	conf.Producer.Transaction.Retry.BackoffFunc = func(retries, _ int) time.Duration {
 		t.wait(t.cfg.Backoff.wait(retries + 1))
 		return 0
 	}
+}
+
+// askAgain waits before the n-th repetition of a look-up, n >= 1. It reports false
+// if the transport was aborted.
+func (t *Transport) askAgain(n int) bool {
+	if f := t.cfg.Sarama.Metadata.Retry.BackoffFunc; f != nil && t.owned {
+		return t.wait(f(n-1, 0))
+	}
+	return t.wait(t.cfg.Backoff.wait(n))
 }
 
 // wait waits for d, or until the transport is aborted: then it reports false.

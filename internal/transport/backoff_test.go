@@ -95,18 +95,23 @@ func TestBackoff_aUsersFunctionsAreKeptAndMadeAbortable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		conf := sarama.NewConfig()
-		hours := func(int, int) time.Duration { return time.Hour }
+		hours := func(n, _ int) time.Duration { return time.Duration(1+n) * time.Hour }
 		conf.Producer.Retry.BackoffFunc, conf.Metadata.Retry.BackoffFunc = hours, hours
 		tr := bare(&Config{Sarama: conf})
+		tr.owned = true
 		tr.setBackoffs()
-		for _, f := range []func(int, int) time.Duration{conf.Producer.Retry.BackoffFunc, conf.Metadata.Retry.BackoffFunc} {
-			began := time.Now()
-			require.Zero(t, f(1, 3))
-			require.Equal(t, time.Hour, time.Since(began))
-		}
-		time.AfterFunc(time.Second, tr.Abort)
+
 		began := time.Now()
-		require.Zero(t, conf.Metadata.Retry.BackoffFunc(1, 3))
+		require.Zero(t, conf.Producer.Retry.BackoffFunc(1, 3))
+		require.Equal(t, 2*time.Hour, time.Since(began))
+
+		began = time.Now()
+		require.True(t, tr.askAgain(1))
+		require.Equal(t, time.Hour, time.Since(began))
+
+		time.AfterFunc(time.Second, tr.Abort)
+		began = time.Now()
+		require.False(t, tr.askAgain(1))
 		require.Equal(t, time.Second, time.Since(began))
 	})
 }

@@ -58,18 +58,6 @@ func (c *client) WritablePartitions(topic string) ([]int32, error) {
 	return persist(c.t, topic, func() ([]int32, error) { return c.Client.WritablePartitions(topic) })
 }
 
-// LeastLoadedBroker is whom sarama asks for a producer id. Before anything is
-// known of the cluster sarama would take any of the addresses it was given; we
-// know one that answers.
-func (c *client) LeastLoadedBroker() *sarama.Broker {
-	if b := c.t.seed; b != nil {
-		if ok, _ := b.Connected(); ok {
-			return b
-		}
-	}
-	return c.Client.LeastLoadedBroker()
-}
-
 // LookupError says that sarama could not find where to send a message. The
 // message was not sent because of it, but may have been sent before.
 type LookupError struct{ Err error }
@@ -109,7 +97,7 @@ func persist[A any](t *Transport, topic string, ask func() (A, error)) (answer A
 		if final(err) || !t.cfg.Live(topic) || now.Sub(began) >= t.cfg.DeliveryTimeout {
 			return answer, &LookupError{Err: err}
 		}
-		if !t.wait(t.cfg.Backoff.wait(n)) {
+		if !t.askAgain(n) {
 			return answer, ErrAborted
 		}
 	}

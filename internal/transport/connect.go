@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -47,9 +47,6 @@ func (e *ConnectError) Unwrap() []error {
 var errNoAnswer = errors.New("no answer")
 
 const (
-	// others is how long the other addresses may take once one has answered,
-	// before they are left out for a while.
-	others = 100 * time.Millisecond
 	// connectFirst and connectMost are the waits between two rounds.
 	connectFirst = 100 * time.Millisecond
 	connectMost  = time.Second
@@ -66,6 +63,10 @@ func (t *Transport) setDialer() {
 	t.dialer = netdial.New(settings)
 	conf.Proxy.Enable, conf.Proxy.Dialer = true, t.dialer
 
+	if strings.Contains(t.cfg.Addrs[0], ".servicebus.windows.net") && t.cfg.Sarama.Version.IsAtLeast(sarama.V1_1_0_0) {
+		// Azure Event Hubs: sarama's client does the same.
+		t.cfg.Sarama.Version = sarama.V1_0_0_0
+	}
 	t.connections = t.cfg.Sarama
 	if t.cfg.Sarama.Producer.Idempotent {
 		pipelined := *t.cfg.Sarama
@@ -86,13 +87,13 @@ const MaxOpenRequests = 1000
 // connect tries all addresses at the same time, again and again until one
 // answers or ctx ends. sarama would try them one after the other and wait for
 // a silent one as long as for all others together.
-func (t *Transport) connect(ctx context.Context) error {
+func (t *Transport) connect(ctx context.Context) (*sarama.Broker, error) {
 	wait := connectFirst
 	causes := make([]error, len(t.cfg.Addrs))
 	for {
-		errs, final := t.round(ctx)
-		if t.seed != nil {
-			return nil
+		first, errs, final := t.round(ctx)
+		if first != nil {
+			return first, nil
 		}
 		for i, err := range errs {
 			// What we cut ourselves says nothing; the round before may have.
@@ -105,85 +106,87 @@ func (t *Transport) connect(ctx context.Context) error {
 			}
 		}
 		if ctx.Err() != nil || final {
-			return &ConnectError{Addrs: t.cfg.Addrs, Errs: causes, Cause: context.Cause(ctx)}
+			return nil, &ConnectError{Addrs: t.cfg.Addrs, Errs: causes, Cause: context.Cause(ctx)}
 		}
 		if !t.wait(wait) {
-			return &ConnectError{Addrs: t.cfg.Addrs, Errs: causes, Cause: context.Cause(ctx)}
+			return nil, &ConnectError{Addrs: t.cfg.Addrs, Errs: causes, Cause: context.Cause(ctx)}
 		}
 		wait = min(2*wait, connectMost)
 	}
 }
 
-// round tries each address once. It returns when one has answered, and with it
-// all or most others, or when all have failed. final: trying again cannot help.
-func (t *Transport) round(ctx context.Context) (errs []error, final bool) {
+// round tries each address once. It returns when one has answered, or when all
+// have failed. final: trying again cannot help.
+func (t *Transport) round(ctx context.Context) (first *sarama.Broker, errs []error, final bool) {
 	type answer struct {
 		i      int
 		broker *sarama.Broker
 		err    error
 	}
-	answers := make(chan answer, len(t.cfg.Addrs))
-	var mu sync.Mutex // guards over
-	over := false     // the round has returned: late answers are not wanted
+	answers := make(chan answer, len(t.cfg.Addrs)) // as many as may come, so that none waits
 	errs = make([]error, len(t.cfg.Addrs))
 	for i, addr := range t.cfg.Addrs {
 		errs[i] = errNoAnswer
 		t.asks.Go(func() {
 			b, err := t.connectTo(addr)
-			mu.Lock()
-			defer mu.Unlock()
-			if over {
-				if b != nil {
-					_ = b.Close()
-					t.dialer.Allow(addr)
-				}
-				return
-			}
 			answers <- answer{i, b, err}
 		})
 	}
-	var rest <-chan time.Time
-	for pending := len(errs); pending > 0; pending-- {
+	pending := len(errs)
+	for ; pending > 0 && first == nil; pending-- {
 		select {
 		case a := <-answers:
-			errs[a.i] = a.err
-			switch {
-			case a.err != nil:
-				final = final || errors.Is(a.err, sarama.ErrSASLAuthenticationFailed)
-			case t.seed == nil:
-				t.seed = a.broker
-				timer := time.NewTimer(others)
-				defer timer.Stop() //nolint:gocritic // at most one
-				rest = timer.C
-			default:
-				_ = a.broker.Close()
-			}
+			first, errs[a.i] = a.broker, a.err
+			final = final || errors.Is(a.err, sarama.ErrSASLAuthenticationFailed)
 			continue
-		case <-rest:
 		case <-ctx.Done(): // the dialer is aborted, but an inner one may not listen
 		}
 		break
 	}
-	// Until the end: who answers after that allows its address again.
-	mu.Lock()
-	defer mu.Unlock()
-	over = true
-	for len(answers) > 0 {
-		if a := <-answers; a.broker != nil {
-			_ = a.broker.Close()
-			errs[a.i] = nil
-		}
+	if pending > 0 {
+		t.asks.Go(func() {
+			for ; pending > 0; pending-- {
+				if a := <-answers; a.broker != nil {
+					_ = a.broker.Close() // one is enough to begin with
+				}
+			}
+		})
 	}
-	var silent []string
-	for i, err := range errs {
+	return first, errs, final
+}
+
+// openCluster begins with what was configured, and the broker that has answered.
+func (t *Transport) openCluster(first *sarama.Broker) {
+	t.askers.adopt(&asker{Broker: first}, t.cfg.Addrs)
+	t.cluster = newCluster(t)
+	t.client = t.cluster
+	t.spawn(func() { t.cluster.keepFresh(t.wait) })
+}
+
+// canonical replaces host names by those that their addresses resolve to, as
+// Kerberos needs it. It is what sarama's client does if asked to.
+func canonical(ctx context.Context, addrs []string) ([]string, error) {
+	var names []string
+	for _, addr := range addrs {
+		host, port, err := net.SplitHostPort(addr)
 		if err != nil {
-			silent = append(silent, t.cfg.Addrs[i])
+			return nil, err
+		}
+		ips, err := net.DefaultResolver.LookupHost(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		for _, ip := range ips {
+			found, err := net.DefaultResolver.LookupAddr(ctx, ip)
+			if err != nil {
+				return nil, err
+			}
+			// A name with a dot at its end is not what tickets are issued for.
+			name := net.JoinHostPort(strings.TrimSuffix(found[0], "."), port)
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
-	if t.seed != nil {
-		t.askers.brokers = append(t.askers.brokers, t.seed)
-		t.askers.add(t.cfg.Addrs...)
-		t.dialer.Avoid(silent, t.cfg.Sarama.Net.DialTimeout)
-	}
-	return errs, final
+	return names, nil
 }

@@ -63,13 +63,15 @@ type Transport struct {
 	cfg Config
 	// connections is the configuration of an owned client's connections.
 	connections *sarama.Config
-	client      sarama.Client // as sarama made it, or as it was borrowed
+	client      sarama.Client // cluster, or as it was borrowed
 	owned       bool
-	dialer      *netdial.Dialer // nil for a borrowed client
-	seed        *sarama.Broker  // the broker that answered first; nil for a borrowed client
-	askers      askers
-	producer    sarama.AsyncProducer
-	input       chan<- *sarama.ProducerMessage
+	// Of an owned client only.
+	dialer  *netdial.Dialer
+	askers  askers
+	cluster *cluster
+
+	producer sarama.AsyncProducer
+	input    chan<- *sarama.ProducerMessage
 
 	// aborted ends every wait that is ours: backoffs and repeated questions.
 	aborted context.Context //nolint:containedctx // it ends the transport, not a call
@@ -79,12 +81,12 @@ type Transport struct {
 	ended   chan struct{} // closed when nothing of the transport is left
 	once    sync.Once     // of Close
 
-	// asks are the goroutines that wait for an answer of a broker; refreshing
-	// are those of them that make sarama fetch metadata.
-	asks       sync.WaitGroup
-	refreshing atomic.Int64
-	mu         sync.Mutex // guards over, and so the start of asks against their end
-	over       bool       // no more asks
+	// asks are the goroutines that wait for an answer of a broker; refreshes
+	// is how many of them make a borrowed client fetch metadata.
+	asks      sync.WaitGroup
+	refreshes atomic.Int64
+	mu        sync.Mutex // guards over, and so the start of asks against their end
+	over      bool       // no more asks
 }
 
 // Open connects, and starts the producer and the goroutine that drains it. ctx
@@ -115,14 +117,18 @@ func (t *Transport) open(ctx context.Context) error {
 	if !t.owned {
 		t.client = t.cfg.Client
 	} else {
-		if err := t.connect(ctx); err != nil {
-			return err
+		if t.connections.Net.ResolveCanonicalBootstrapServers {
+			addrs, err := canonical(ctx, t.cfg.Addrs)
+			if err != nil {
+				return err
+			}
+			t.cfg.Addrs = addrs
 		}
-		client, err := sarama.NewClient(t.cfg.Addrs, t.connections)
+		first, err := t.connect(ctx)
 		if err != nil {
 			return err
 		}
-		t.client = client
+		t.openCluster(first)
 	}
 	producer, err := t.newProducer(ctx)
 	if err != nil {
@@ -255,8 +261,8 @@ func (t *Transport) release() {
 	// Connections first: nothing of value is on them any more, and closing a
 	// client waits for the question that it may be asking.
 	t.dialer.Abort()
-	for _, b := range t.askers.all() {
-		_ = b.Close()
+	for _, a := range t.askers.all() {
+		_ = a.Close()
 	}
 	if t.client != nil {
 		_ = t.client.Close()
