@@ -3,7 +3,10 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,57 +15,140 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/kafkatest"
 )
 
-//nolint:paralleltest // it measures memory
-func TestBounds_memoryStaysWithinTheBudgetWhileAPartitionOnlyAnswersNotEnoughReplicas(t *testing.T) {
-	const budget = 4 << 20
-	for _, m := range modes[1:] {
-		if m.sync {
-			continue // one message per goroutine: it cannot fill a buffer
-		}
-		t.Run(m.String(), func(t *testing.T) {
-			cluster := startCluster(t)
-			p := newProducer(t, m, cluster, producer.WithMaxBufferedBytes(budget), producer.WithDeliveryTimeout(time.Second))
-			require.NoError(t, p.Send(bounded(t), &sarama.ProducerMessage{Topic: topic}))
-			require.NoError(t, p.Flush(bounded(t)))
-			fault := cluster.FailProduce(int16(sarama.ErrNotEnoughReplicas))
-			base := heap()
+// full says that the bounds are to be tested at the size at which they are
+// stated, which takes minutes: `make slow` does.
+func full() bool { return os.Getenv("E2E_FULL") != "" }
 
-			// Bare sarama accepts all that comes: gigabytes in this time.
-			value := sarama.ByteEncoder(make([]byte, 1000))
-			ctx := within(t, 2500*time.Millisecond)
-			async, ok := p.(*producer.Async)
-			require.True(t, ok)
-			var peak uint64
-			for n := 0; ctx.Err() == nil; n++ {
-				sending, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-				_ = async.Send(sending, &sarama.ProducerMessage{Topic: topic, Value: value})
-				cancel()
-				if n%2000 == 0 {
-					peak = max(peak, heap())
-				}
-				s := p.Stats()
-				require.LessOrEqual(t, s.BufferedBytes, int64(budget))
-			}
-			peak = max(peak, heap())
-			t.Logf("%+v; heap: %d KiB at the start, %d KiB at most", p.Stats(), base>>10, peak>>10)
-			require.Positive(t, p.Stats().Rejected+p.Stats().Failed, "void: the buffer was never full")
-			require.Positive(t, fault.Hits())
-			// Its own figure, and what sarama and the race detector add.
-			require.Less(t, peak, base+3*budget)
-			fault.Remove()
-			require.NoError(t, p.Flush(bounded(t)))
-		})
+// ofFull is one value for the whole size, and one for every day.
+func ofFull[T any](atFull, daily T) T {
+	if full() {
+		return atFull
 	}
+	return daily
 }
 
-// heap is what the process holds.
+// heap is what the process holds, without what nobody needs any more.
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// Bare sarama accepts all that comes: gigabytes in this time.
+//
+//nolint:paralleltest // it measures memory
+func TestBounds_memoryStaysBelowTwoAndAHalfBudgetsWhileBrokersOnlyAnswerNotEnoughReplicas(t *testing.T) {
+	for _, c := range []struct {
+		topics, partitions, value int
+		idempotent, everyDay      bool
+	}{
+		{1, 3, 100, true, true},
+		{1, 3, 100, false, false},
+		{1, 3, 1000, true, false},
+		{1, 3, 1000, false, false},
+		{10, 5, 100, false, true},
+		{50, 20, 100, true, false},
+		{50, 20, 100, false, false},
+	} {
+		if !c.everyDay && !full() {
+			continue
+		}
+		t.Run(fmt.Sprintf("%d topics of %d partitions, %d bytes, %v", c.topics, c.partitions, c.value, mode{idempotent: c.idempotent}), func(t *testing.T) {
+			stuckAtTheBudget(t, c.topics, c.partitions, c.value, c.idempotent)
+		})
+	}
+}
+
+func stuckAtTheBudget(t *testing.T, topics, partitions, value int, idempotent bool) {
+	t.Helper()
+	budget := ofFull[int64](64<<20, 8<<20)
+	settle, hold := ofFull(10*time.Second, 200*time.Millisecond), ofFull(30*time.Second, 500*time.Millisecond)
+
+	cluster := kafkatest.Start(t)
+	name := func(n int) string { return fmt.Sprint("stuck-", n%topics) }
+	p, err := producer.NewAsync(bounded(t), cluster.Addrs(), append(quick(mode{idempotent: idempotent}),
+		producer.WithMaxBufferedBytes(budget), producer.WithDeliveryTimeout(2*time.Minute),
+		producer.WithRetryBackoff(100*time.Millisecond, time.Second)))
+	require.NoError(t, err)
+	for n := range topics {
+		require.NoError(t, cluster.CreateTopic(name(n), partitions))
+	}
+	fault := cluster.FailProduce(int16(sarama.ErrNotEnoughReplicas))
+
+	sending, cancel := context.WithCancel(t.Context())
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for n := 0; sending.Err() == nil; n++ {
+			_ = p.Send(sending, &sarama.ProducerMessage{
+				Topic: name(n), Key: sarama.StringEncoder(fmt.Sprint(n)), Value: sarama.ByteEncoder(make([]byte, value)),
+			})
+		}
+	}()
+	require.Eventually(t, func() bool { return p.Stats().Waiting > 0 }, time.Minute, time.Millisecond, "void: the buffer was never full")
+
+	measure := func(d time.Duration) (heaps []float64) {
+		tick := time.NewTicker(d / 5)
+		defer tick.Stop()
+		for range 5 {
+			<-tick.C
+			heaps = append(heaps, float64(heap())/float64(budget))
+			require.LessOrEqual(t, p.Stats().BufferedBytes, budget)
+		}
+		return heaps
+	}
+	measure(settle)
+	early := measure(settle)
+	measure(hold)
+	late := measure(settle)
+	t.Logf("heap in budgets: %.2f, after %v %.2f; %+v", early, hold, late, p.Stats())
+	require.Less(t, slices.Max(slices.Concat(early, late)), 2.5)
+	require.Less(t, slices.Min(late), 1.05*slices.Max(early), "it grows")
+	require.Greater(t, fault.Hits(), 3, "void: nothing was tried again")
+
+	cancel()
+	<-sent
+	require.Error(t, p.Close(within(t, 100*time.Millisecond)))
+	// So many failures are told beyond the time of Close, each once.
+	require.NoError(t, p.Flush(bounded(t)))
+	require.Zero(t, p.Stats().InFlight)
+}
+
+//nolint:paralleltest // it looks for goroutines that are left, and measures time
+func TestBounds_closeAgainstSilentBrokersEndsInTimeEveryTime(t *testing.T) {
+	verifyNothingLeft(t)
+	const limit = 100 * time.Millisecond
+	worst := time.Duration(0)
+	for n := range ofFull(100, 12) {
+		m := modes[n%len(modes)]
+		cluster := startCluster(t)
+		r := newRig(t, m, cluster, networkTimeouts(long))
+		if n%3 > 0 {
+			r.warm(20) // else it is silent from the start
+		}
+		frozen := cluster.Freeze()
+		ctx, cancel := context.WithCancel(bounded(t))
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			r.run(ctx, load{senders: 8, each: 50, window: 50})
+		}()
+		require.NoError(t, frozen.Wait(ctx, 1))
+		var err error
+		elapsed := took(func() { err = r.p.Close(within(t, limit)) })
+		require.Error(t, err)
+		require.Less(t, elapsed, limit+afterCtx, "close %d, %v", n, m)
+		worst = max(worst, elapsed-limit)
+		cancel()
+		<-sent
+		r.verify(frozen)
+		require.NoError(t, cluster.Close())
+	}
+	t.Logf("the longest Close took %v more than its ctx allowed", worst)
 }
 
 func TestBounds_anOpenCircuitBreakerIsKnownByTheTextOfTheRealOne(t *testing.T) {

@@ -213,8 +213,11 @@ func (t *Transport) askOne(a *asker, topics []string) (*sarama.MetadataResponse,
 		old := a.Open(conf) != nil
 		response, err := a.GetMetadata(request)
 		if err == nil {
-			if !complete(response, topics) {
+			switch {
+			case !complete(response, topics):
 				return nil, errIncomplete
+			case t.owned && !t.cluster.same(response.ClusterID):
+				return nil, errOtherCluster
 			}
 			return response, nil
 		}

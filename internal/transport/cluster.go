@@ -34,6 +34,7 @@ type cluster struct {
 	ctx     context.Context //nolint:containedctx // ends the questions; it belongs to the transport, not to a call
 
 	mu     sync.RWMutex // held for a few instructions, never while a broker is waited for
+	id     string       // the cluster's; empty: not told yet
 	topics map[string]*topology
 	// brokers are the leaders' connections by id. One that the cluster no
 	// longer names, or at another address, becomes former: an answer may still

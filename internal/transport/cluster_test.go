@@ -328,3 +328,15 @@ func TestCluster_aProducerIDIsAskedForOfEachBrokerInTurn(t *testing.T) {
 		require.Equal(t, addr, a.LeastLoadedBroker().Addr())
 	}
 }
+
+func TestCluster_theOneThatAnsweredFirstIsTheOnlyOne(t *testing.T) {
+	t.Parallel()
+	a := newAtlas(t, knows())
+	ours, other, none := "ours", "other", ""
+	for _, c := range []struct {
+		id   *string
+		want bool
+	}{{nil, true}, {&none, true}, {&ours, true}, {&ours, true}, {&other, false}, {nil, true}, {&ours, true}} {
+		require.Equal(t, c.want, a.same(c.id))
+	}
+}

@@ -1,12 +1,33 @@
 package transport
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
 )
+
+// errOtherCluster is why an answer is not believed. Addresses are used again: a
+// broker that has taken over the one of ours would lead messages to a cluster
+// that they are not meant for.
+var errOtherCluster = errors.New("the broker belongs to another cluster than the one that answered first; " +
+	"if the cluster was replaced on purpose, start the producer anew")
+
+// same reports whether that is the cluster that has answered first. Old brokers
+// do not tell.
+func (c *cluster) same(id *string) bool {
+	if id == nil || *id == "" {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.id == "" {
+		c.id = *id
+	}
+	return c.id == *id
+}
 
 // learn takes in what the cluster has answered to a question about topics. It
 // returns what is wrong with those of them that are not in order.
