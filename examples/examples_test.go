@@ -1,32 +1,21 @@
 package examples_test
 
 import (
-	"bytes"
-	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
-	"runtime/debug"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer/kafkatest"
 )
 
-// The programs end after a few seconds; a machine that does much else meanwhile
-// is given more.
-const timeLimit = time.Minute
-
 // The programs are built once, which takes longer than to run most of them.
 func TestPrograms(t *testing.T) {
 	t.Parallel()
-	folder := build(t)
+	folder := build(t, "./quickstart", "./sync", "./async", "./pitfalls", "./shutdown")
 	for name, test := range map[string]func(t *testing.T, folder string){
 		"QuickstartHoldsItsPromises":            quickstartHoldsItsPromises,
 		"QuickstartOnlySendsToAClusterOfOthers": quickstartOnlySendsToAClusterOfOthers,
@@ -36,49 +25,20 @@ func TestPrograms(t *testing.T) {
 		"SyncSendsToAClusterOfOthers":           syncSendsToAClusterOfOthers,
 		"AsyncDeliversAllThatItAccepted":        asyncDeliversAllThatItAccepted,
 		"AsyncClosesAfterASignal":               asyncClosesAfterASignal,
+
+		"PitfallsAreAsStated":                  pitfallsAreAsStated,
+		"PitfallsLeaveAClusterOfOthersAtPeace": pitfallsLeaveAClusterOfOthersAtPeace,
+
+		"ShutdownDeliversEverythingThatWasAnsweredWith202":        shutdownDeliversEverythingThatWasAnsweredWith202,
+		"ShutdownEndsInTimeAndCountsHonestlyWhenBrokersAreSilent": shutdownEndsInTimeAndCountsHonestlyWhenBrokersAreSilent,
+		"ShutdownLeavesTimeToDeliverWhenAClientIsSlow":            shutdownLeavesTimeToDeliverWhenAClientIsSlow,
+		"ShutdownIsForcedByASecondSignal":                         shutdownIsForcedByASecondSignal,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, folder)
 		})
 	}
-}
-
-// build compiles the programs into a folder, with the race detector if the test
-// has it.
-func build(t *testing.T) string {
-	t.Helper()
-	folder := t.TempDir()
-	args := []string{"build", "-o", folder}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "-race" && s.Value == "true" {
-				args = append(args, "-race")
-			}
-		}
-	}
-	out, err := exec.CommandContext(t.Context(), "go", append(args, "./quickstart", "./sync", "./async")...).CombinedOutput()
-	require.NoError(t, err, string(out))
-	return folder
-}
-
-// command prepares a run of a program, bounded by timeLimit.
-func command(t *testing.T, program string, args ...string) *exec.Cmd {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
-	t.Cleanup(cancel)
-	return exec.CommandContext(ctx, program, args...)
-}
-
-// output runs a program that must succeed and say nothing on standard error.
-func output(t *testing.T, cmd *exec.Cmd) string {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	require.NoError(t, err, "%s%s", &stdout, &stderr)
-	require.Empty(t, stderr.String())
-	return stdout.String()
 }
 
 // requireVerdict checks the table and the last lines of the quickstart.
@@ -172,48 +132,4 @@ func asyncClosesAfterASignal(t *testing.T, folder string) {
 	out := interrupted(t, cmd, "in flight")
 	require.Contains(t, out, "ending: interrupt signal received\n")
 	require.Regexp(t, `(?m)^closed: [1-9]\d* delivered, 0 failed, nothing in flight: true$`, out)
-}
-
-// interrupted runs a program that must succeed, and sends it an interrupt when
-// it has said what is waited for.
-func interrupted(t *testing.T, cmd *exec.Cmd, when string) string {
-	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("a process cannot be sent an interrupt on Windows")
-	}
-	out := &watched{want: []byte(when), seen: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = out, out
-	require.NoError(t, cmd.Start())
-	select {
-	case <-out.seen:
-	case <-time.After(timeLimit):
-	}
-	require.NoError(t, cmd.Process.Signal(os.Interrupt))
-	require.NoError(t, cmd.Wait(), out)
-	return out.String()
-}
-
-// watched closes seen when want was written to it.
-type watched struct {
-	mu   sync.Mutex
-	text []byte
-	want []byte
-	seen chan struct{}
-	once sync.Once
-}
-
-func (w *watched) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.text = append(w.text, p...)
-	if bytes.Contains(w.text, w.want) {
-		w.once.Do(func() { close(w.seen) })
-	}
-	return len(p), nil
-}
-
-func (w *watched) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return string(w.text)
 }

@@ -75,7 +75,9 @@ func persist[A any](t *Transport, topic string, ask func() (A, error)) (answer A
 	began := time.Now()
 	var unknown time.Time // since when the cluster denies the topic
 	for n := 1; ; n++ {
-		if n > 1 {
+		if n > 1 && !t.owned {
+			// Asking makes the client look it up, but may hang on a frozen
+			// broker; ours does not.
 			t.refresh(t.aborted, topic)
 		}
 		if t.isAborted() {
