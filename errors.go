@@ -38,6 +38,13 @@ var (
 	// cause of a DeliveryError that is NotPersisted, or the error of a
 	// constructor with [WithTopics].
 	ErrUnknownTopic = errors.New("producer: unknown topic")
+	// ErrOtherCluster: the brokers that answer at the known addresses have
+	// another cluster id than those that the producer began with, as when an
+	// address was given to another cluster. The cause of a DeliveryError. If the
+	// cluster was replaced on purpose, make a new producer. It is noticed when
+	// the cluster is asked about topics, not with every message, and not on a
+	// borrowed client.
+	ErrOtherCluster = transport.ErrOtherCluster
 	// ErrDeliveryTimeout: no outcome within [WithDeliveryTimeout]. The cause of
 	// a DeliveryError.
 	ErrDeliveryTimeout = errors.New("producer: delivery timed out")
@@ -203,7 +210,7 @@ func IsRetriable(err error) bool {
 		return len(failed) > 0 && !slices.ContainsFunc(failed, permanent)
 	}
 	for _, permanent := range []error{
-		ErrInvalidMessage, ErrMessageTooLarge, ErrInvalidConfig, ErrClosed, ErrUnknownTopic, ErrInCallback,
+		ErrInvalidMessage, ErrMessageTooLarge, ErrInvalidConfig, ErrClosed, ErrUnknownTopic, ErrInCallback, ErrOtherCluster,
 		// Sarama joins these with its ErrOutOfBrokers.
 		sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism,
 		sarama.ErrClusterAuthorizationFailed, sarama.ErrTopicAuthorizationFailed,

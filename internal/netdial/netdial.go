@@ -86,9 +86,7 @@ func (d *Dialer) Dial(network, addr string) (net.Conn, error) {
 }
 
 // DialContext opens a connection. Sockets, and TLS over them, are returned as
-// they are, since sarama looks at the type: it asks a *net.TCPConn whether the
-// broker has closed it meanwhile, and a resolver talks differently to packet
-// connections. Anything else is wrapped.
+// they are: nothing of ours is in the way of a message. Anything else is wrapped.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

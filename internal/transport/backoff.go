@@ -60,7 +60,7 @@ func (t *Transport) setBackoffs() {
 		}
 		t.cfg.Home.Retries.Add(1)
 		if user != nil {
-			t.wait(user(retries, most))
+			t.wait(t.sane(user(retries, most), retries))
 		} else {
 			t.wait(t.cfg.Backoff.stretched(retries, t.cfg.DeliveryTimeout))
 		}
@@ -77,9 +77,19 @@ func (t *Transport) setBackoffs() {
 // if the transport was aborted.
 func (t *Transport) askAgain(n int) bool {
 	if f := t.cfg.Sarama.Metadata.Retry.BackoffFunc; f != nil && t.owned {
-		return t.wait(f(n-1, 0))
+		return t.wait(t.sane(f(n-1, 0), n))
 	}
 	return t.wait(t.cfg.Backoff.wait(n))
+}
+
+// sane is the wait that a user's function asks for, unless that is none after
+// many tries: sarama's own function overflows.
+func (t *Transport) sane(d time.Duration, n int) time.Duration {
+	const tries = 16
+	if d <= 0 && n > tries {
+		return t.cfg.Backoff.wait(n)
+	}
+	return d
 }
 
 // wait waits for d, or until the transport is aborted: then it reports false.

@@ -109,7 +109,7 @@ func persist[A any](t *Transport, topic string, ask func() (A, error)) (answer A
 func final(err error) bool {
 	for _, e := range []error{
 		sarama.ErrTopicAuthorizationFailed, sarama.ErrClusterAuthorizationFailed,
-		sarama.ErrSASLAuthenticationFailed, sarama.ErrInvalidTopic, sarama.ErrClosedClient,
+		sarama.ErrSASLAuthenticationFailed, sarama.ErrInvalidTopic, sarama.ErrClosedClient, ErrOtherCluster,
 	} {
 		if errors.Is(err, e) {
 			return true

@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -21,27 +22,32 @@ import (
 // over connections of their own, and no lock is held while one is open.
 type cluster struct {
 	// Client is nil. sarama's producer calls none of the methods that are not
-	// defined below; those of transactions are to be added with them.
+	// defined below, which a test looks up in its source; those of transactions
+	// are to be added with them.
 	sarama.Client
 
-	conf *sarama.Config
-	// question asks the cluster about topics, see Transport.question.
-	question func(ctx context.Context, topics []string) (*sarama.MetadataResponse, error)
+	conf  *sarama.Config
+	seeds []string // the addresses that were configured
+	// question asks the cluster about topics, and adopt makes addresses the
+	// ones that are asked: see askers.
+	question func(ctx context.Context, topics []string, late func(*sarama.MetadataResponse)) (*sarama.MetadataResponse, error)
+	adopt    func(addrs []string)
 	// spawn runs a goroutine that Close waits for, see Transport.spawn.
 	spawn func(func()) bool
-	// initial are the brokers that may be asked for a producer id.
-	initial func() []*sarama.Broker
-	ctx     context.Context //nolint:containedctx // ends the questions; it belongs to the transport, not to a call
+	// wait waits that long, or until the transport is aborted.
+	wait func(time.Duration) bool
+	ctx  context.Context //nolint:containedctx // ends the questions; it belongs to the transport, not to a call
 
-	mu     sync.RWMutex // held for a few instructions, never while a broker is waited for
-	id     string       // the cluster's; empty: not told yet
+	// mu is held for as long as it takes to put in what is learned, never
+	// while a broker is waited for.
+	mu     sync.RWMutex
+	id     string // the cluster's; empty: not told yet
 	topics map[string]*topology
-	// brokers are the leaders' connections by id. One that the cluster no
-	// longer names, or at another address, becomes former: an answer may still
-	// be on its way to it.
+	// brokers are the connections to leaders, by id.
 	brokers map[int32]*sarama.Broker
-	former  []formerBroker
-	turn    int // of initial
+	// asked and learned number the questions: the one that was asked last, and
+	// the last one of which the answer was taken in.
+	asked, learned int
 
 	// next collects the topics that are to be asked for. It is asked when the
 	// question before it is answered, so that a thousand partitions that look
@@ -49,6 +55,10 @@ type cluster struct {
 	next   *flight
 	flying bool
 	closed bool
+
+	// initial is whom a producer id is asked of, and turn counts how often.
+	initial *sarama.Broker
+	turn    int
 }
 
 // topology is what is known of a topic. It is never changed, only replaced.
@@ -57,24 +67,6 @@ type topology struct {
 	partitions map[int32]*sarama.PartitionMetadata
 	all        []int32 // their ids, in order
 	writable   []int32 // without those that have no leader
-}
-
-type formerBroker struct {
-	broker *sarama.Broker
-	since  time.Time
-}
-
-func newCluster(t *Transport) *cluster {
-	return &cluster{
-		conf: t.connections, question: t.question, spawn: t.spawn, ctx: t.aborted,
-		initial: func() (list []*sarama.Broker) {
-			for _, a := range t.askers.all() {
-				list = append(list, a.Broker)
-			}
-			return list
-		},
-		topics: make(map[string]*topology), brokers: make(map[int32]*sarama.Broker),
-	}
 }
 
 // Config is that of the connections.
@@ -92,12 +84,9 @@ func (c *cluster) Closed() bool {
 func (c *cluster) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	open := make([]*sarama.Broker, 0, len(c.brokers)+len(c.former))
-	for _, b := range c.brokers {
-		open = append(open, b)
-	}
-	for _, f := range c.former {
-		open = append(open, f.broker)
+	open := slices.Collect(maps.Values(c.brokers))
+	if c.turn > 1 {
+		open = append(open, c.initial)
 	}
 	c.mu.Unlock()
 	for _, b := range open {
@@ -146,6 +135,9 @@ func (c *cluster) Leader(topic string, partition int32) (*sarama.Broker, error) 
 		refreshErr := c.RefreshMetadata(topic)
 		// What is wrong may be wrong with others of its partitions only.
 		if b, err = c.knownLeader(topic, partition); err != nil {
+			if _, ok := refreshErr.(sarama.KError); ok && c.topic(topic) != nil { //nolint:errorlint // as it is
+				return nil, err
+			}
 			return nil, cmp.Or(refreshErr, err)
 		}
 	}
@@ -180,25 +172,28 @@ func leaderless(p *sarama.PartitionMetadata) bool {
 	return p.Err == sarama.ErrLeaderNotAvailable || p.Leader < 0
 }
 
-// LeastLoadedBroker is whom sarama asks for a producer id: each in turn, because
-// one that fails is not asked again. The first is the one that has answered
-// already.
+// LeastLoadedBroker is whom sarama asks for a producer id: first the broker that
+// has answered already. One that fails is closed by sarama, and another one
+// asked.
 func (c *cluster) LeastLoadedBroker() *sarama.Broker {
-	brokers := c.initial()
-	if len(brokers) == 0 {
-		return nil
-	}
 	c.mu.Lock()
-	b := brokers[c.turn%len(brokers)]
+	old, turn := c.initial, c.turn
 	c.turn++
+	if turn > 0 {
+		c.initial = sarama.NewBroker(c.seeds[turn%len(c.seeds)])
+	}
+	b := c.initial
 	c.mu.Unlock()
+	if turn > 1 { // the first one is among those that are asked about topics
+		c.spawn(func() { _ = old.Close() })
+	}
 	_ = b.Open(c.conf)
 	return b
 }
 
 // flight is one question to the cluster.
 type flight struct {
-	topics []string
+	topics map[string]struct{}
 	done   chan struct{}
 	// err is why there was no answer, codes what was wrong with topics. Written
 	// before done is closed, read after it.
@@ -226,7 +221,7 @@ func (c *cluster) RefreshMetadata(topics ...string) error { return c.refresh(c.c
 // refresh is RefreshMetadata for a caller who may leave earlier. The answer is
 // taken in all the same.
 func (c *cluster) refresh(ctx context.Context, topics ...string) error {
-	f, err := c.board(topics)
+	f, err := c.join(topics)
 	if err != nil {
 		return err
 	}
@@ -238,20 +233,18 @@ func (c *cluster) refresh(ctx context.Context, topics ...string) error {
 	}
 }
 
-// board adds topics to the next question, and sees to it that it is asked.
-func (c *cluster) board(topics []string) (*flight, error) {
+// join adds topics to the next question, and sees to it that it is asked.
+func (c *cluster) join(topics []string) (*flight, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, sarama.ErrClosedClient
 	}
 	if c.next == nil {
-		c.next = &flight{done: make(chan struct{})}
+		c.next = &flight{topics: make(map[string]struct{}), done: make(chan struct{})}
 	}
 	for _, topic := range topics {
-		if !slices.Contains(c.next.topics, topic) {
-			c.next.topics = append(c.next.topics, topic)
-		}
+		c.next.topics[topic] = struct{}{}
 	}
 	f := c.next
 	if !c.flying {
@@ -270,15 +263,18 @@ func (c *cluster) fly() {
 		f := c.next
 		c.next = nil
 		c.flying = f != nil
+		c.asked++
+		number := c.asked
 		c.mu.Unlock()
 		if f == nil {
 			return
 		}
-		response, err := c.question(c.ctx, f.topics)
+		topics := slices.Collect(maps.Keys(f.topics))
+		response, err := c.question(c.ctx, topics, func(late *sarama.MetadataResponse) { c.learn(late, topics, number) })
 		if err != nil {
 			f.err = err
 		} else {
-			f.codes = c.learn(response, f.topics)
+			f.codes = c.learn(response, topics, number)
 		}
 		close(f.done)
 	}
@@ -286,13 +282,10 @@ func (c *cluster) fly() {
 
 // keepFresh asks again for all topics that are known, every so often, so that
 // partitions that are added are found.
-func (c *cluster) keepFresh(wait func(time.Duration) bool) {
-	for c.conf.Metadata.RefreshFrequency > 0 && wait(c.conf.Metadata.RefreshFrequency) {
+func (c *cluster) keepFresh() {
+	for c.conf.Metadata.RefreshFrequency > 0 && c.wait(c.conf.Metadata.RefreshFrequency) {
 		c.mu.RLock()
-		topics := make([]string, 0, len(c.topics))
-		for topic := range c.topics {
-			topics = append(topics, topic)
-		}
+		topics := slices.Collect(maps.Keys(c.topics))
 		c.mu.RUnlock()
 		if len(topics) > 0 {
 			_ = c.RefreshMetadata(topics...) // whoever needs them asks again

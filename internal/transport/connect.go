@@ -74,14 +74,16 @@ func (t *Transport) setDialer() {
 		pipelined.Net.MaxOpenRequests = MaxOpenRequests
 		t.connections = &pipelined
 	}
+	questions := *t.connections
+	// A connection that is closed takes the meters of its registry along.
+	questions.MetricRegistry = sarama.NewConfig().MetricRegistry
+	t.questions = &questions
 }
 
 // MaxOpenRequests is how many requests may be on their way on one connection.
 // There is one batch of a partition on its way in any case, so this says how
 // many partitions do not wait for each other, and 1, which sarama demands of an
-// idempotent producer's configuration, protects nothing. It would do harm: the
-// request that waits for its turn holds a lock of the broker, and with a broker
-// that has stopped answering this stops all look-ups of the client.
+// idempotent producer's configuration, protects nothing.
 const MaxOpenRequests = 1000
 
 // connect tries all addresses at the same time, again and again until one
@@ -157,14 +159,20 @@ func (t *Transport) round(ctx context.Context) (first *sarama.Broker, errs []err
 
 // openCluster begins with what was configured, and the broker that has answered.
 func (t *Transport) openCluster(first *sarama.Broker) {
-	t.askers.adopt(&asker{Broker: first}, t.cfg.Addrs)
-	t.cluster = newCluster(t)
+	t.askers = &askers{ask: t.askOwned, spawn: t.spawn}
+	t.askers.adopt(t.cfg.Addrs, first)
+	t.cluster = &cluster{
+		conf: t.connections, seeds: t.cfg.Addrs, initial: first,
+		question: t.askers.question, adopt: func(addrs []string) { t.askers.adopt(addrs, nil) },
+		spawn: t.spawn, wait: t.wait, ctx: t.aborted,
+		topics: make(map[string]*topology), brokers: make(map[int32]*sarama.Broker),
+	}
 	t.client = t.cluster
-	t.spawn(func() { t.cluster.keepFresh(t.wait) })
+	t.spawn(t.cluster.keepFresh)
 }
 
 // canonical replaces host names by those that their addresses resolve to, as
-// Kerberos needs it. It is what sarama's client does if asked to.
+// Kerberos needs it. It is what sarama's client does if asked to, but for a proxy: names are looked up here.
 func canonical(ctx context.Context, addrs []string) ([]string, error) {
 	var names []string
 	for _, addr := range addrs {

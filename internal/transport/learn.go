@@ -4,20 +4,18 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/IBM/sarama"
 )
 
-// errOtherCluster is why an answer is not believed. Addresses are used again: a
-// broker that has taken over the one of ours would lead messages to a cluster
-// that they are not meant for.
-var errOtherCluster = errors.New("the broker belongs to another cluster than the one that answered first; " +
-	"if the cluster was replaced on purpose, start the producer anew")
+// ErrOtherCluster is why an answer is not believed. Addresses are used again: a
+// broker that has taken over one of ours would lead messages to a cluster that
+// they are not meant for.
+var ErrOtherCluster = errors.New("producer: the brokers belong to another cluster than the one that the producer began with")
 
-// same reports whether that is the cluster that has answered first. Old brokers
-// do not tell.
-func (c *cluster) same(id *string) bool {
+// claim reports whether that is the id of the cluster that has answered first.
+// Old brokers do not tell.
+func (c *cluster) claim(id *string) bool {
 	if id == nil || *id == "" {
 		return true
 	}
@@ -29,34 +27,60 @@ func (c *cluster) same(id *string) bool {
 	return c.id == *id
 }
 
-// learn takes in what the cluster has answered to a question about topics. It
-// returns what is wrong with those of them that are not in order.
-func (c *cluster) learn(response *sarama.MetadataResponse, asked []string) map[string]sarama.KError {
+// learn takes in what the cluster has answered to a question about topics, unless
+// a later one was answered meanwhile. It returns what is wrong with those of them
+// that are not in order.
+func (c *cluster) learn(response *sarama.MetadataResponse, asked []string, number int) map[string]sarama.KError {
 	codes := make(map[string]sarama.KError)
 	for _, topic := range asked {
 		codes[topic] = sarama.ErrUnknownTopicOrPartition // unless the answer says otherwise
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return codes
-	}
-	c.learnBrokers(response.Brokers)
+	found := make(map[string]*topology, len(response.Topics))
 	for _, topic := range response.Topics {
 		switch topic.Err {
 		case sarama.ErrNoError, sarama.ErrLeaderNotAvailable, sarama.ErrReplicaNotAvailable:
-			t := learnTopic(topic, c.topics[topic.Name])
-			c.topics[topic.Name] = t
+			t := learnTopic(topic, c.topic(topic.Name))
+			found[topic.Name] = t
 			delete(codes, topic.Name)
 			// Those that do have a leader are of use all the same.
 			if topic.Err == sarama.ErrLeaderNotAvailable || len(t.writable) < len(t.all) {
 				codes[topic.Name] = sarama.ErrLeaderNotAvailable
 			}
 		default:
-			delete(c.topics, topic.Name)
 			codes[topic.Name] = topic.Err
 		}
 	}
+	named := make(map[int32]*sarama.Broker, len(response.Brokers))
+	addrs := slices.Clone(c.seeds)
+	for _, b := range response.Brokers {
+		named[b.ID()] = b
+		addrs = append(addrs, b.Addr())
+	}
+
+	c.mu.Lock()
+	if c.closed || number <= c.learned {
+		c.mu.Unlock()
+		return codes
+	}
+	c.learned = number
+	for _, topic := range asked {
+		if t := found[topic]; t != nil {
+			c.topics[topic] = t
+		} else {
+			delete(c.topics, topic)
+		}
+	}
+	former := c.replaceBrokers(named)
+	c.mu.Unlock()
+
+	for _, b := range former {
+		c.spawn(func() {
+			// What is on its way to it may still be answered.
+			c.wait(2 * c.conf.Net.ReadTimeout)
+			_ = b.Close()
+		})
+	}
+	c.adopt(addrs)
 	return codes
 }
 
@@ -74,6 +98,15 @@ func learnTopic(from *sarama.TopicMetadata, known *topology) *topology {
 		}
 		t.partitions[p.ID] = p
 	}
+	if same && len(known.partitions) > len(t.partitions) {
+		// Partitions are never taken away: the broker has not heard of the new
+		// ones yet, and keys must not move back.
+		for id, p := range known.partitions {
+			if t.partitions[id] == nil {
+				t.partitions[id] = p
+			}
+		}
+	}
 	t.all = slices.Sorted(maps.Keys(t.partitions))
 	for _, id := range t.all {
 		if !leaderless(t.partitions[id]) {
@@ -83,30 +116,18 @@ func learnTopic(from *sarama.TopicMetadata, known *topology) *topology {
 	return t
 }
 
-// learnBrokers makes the brokers of an answer the ones that are known. A broker
-// that is known at the same address keeps its connection. Requires: mu held.
-func (c *cluster) learnBrokers(named []*sarama.Broker) {
-	now := time.Now()
-	for _, b := range named {
-		known := c.brokers[b.ID()]
-		if known != nil && known.Addr() == b.Addr() {
-			continue
-		}
-		if known != nil {
-			c.former = append(c.former, formerBroker{known, now})
-		}
-		c.brokers[b.ID()] = b
-	}
-	for id, b := range c.brokers {
-		if !slices.ContainsFunc(named, func(n *sarama.Broker) bool { return n.ID() == id }) {
-			delete(c.brokers, id)
-			c.former = append(c.former, formerBroker{b, now})
+// replaceBrokers makes the brokers of an answer the ones that are known, and
+// returns the others. A broker that is known at the same address keeps its
+// connection. Requires: mu held.
+func (c *cluster) replaceBrokers(named map[int32]*sarama.Broker) (former []*sarama.Broker) {
+	for id, known := range c.brokers {
+		b := named[id]
+		if b != nil && b.Addr() == known.Addr() {
+			named[id] = known
+		} else {
+			former = append(former, known)
 		}
 	}
-	// By then every request that was on its way to it has timed out.
-	old := now.Add(-2 * c.conf.Net.ReadTimeout)
-	c.former = slices.DeleteFunc(c.former, func(f formerBroker) bool {
-		gone := f.since.Before(old)
-		return gone && c.spawn(func() { _ = f.broker.Close() })
-	})
+	c.brokers = named
+	return former
 }

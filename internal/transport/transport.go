@@ -61,13 +61,14 @@ type Config struct {
 // Transport sends records through a sarama.AsyncProducer.
 type Transport struct {
 	cfg Config
-	// connections is the configuration of an owned client's connections.
-	connections *sarama.Config
-	client      sarama.Client // cluster, or as it was borrowed
-	owned       bool
+	// connections is the configuration of an owned client's connections for
+	// messages, questions that of the others.
+	connections, questions *sarama.Config
+	client                 sarama.Client // cluster, or as it was borrowed
+	owned                  bool
 	// Of an owned client only.
 	dialer  *netdial.Dialer
-	askers  askers
+	askers  *askers
 	cluster *cluster
 
 	producer sarama.AsyncProducer
@@ -261,10 +262,8 @@ func (t *Transport) release() {
 	// Connections first: nothing of value is on them any more, and closing a
 	// client waits for the question that it may be asking.
 	t.dialer.Abort()
-	for _, a := range t.askers.all() {
-		_ = a.Close()
-	}
 	if t.client != nil {
+		t.askers.close()
 		_ = t.client.Close()
 	}
 	t.asks.Wait()

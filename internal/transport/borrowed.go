@@ -1,0 +1,104 @@
+package transport
+
+import (
+	"context"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/saramakit/producer/internal/lane"
+)
+
+// maxRefreshes bounds the look-ups of a borrowed client that hang, of all topics
+// together.
+const maxRefreshes = 64
+
+// askBorrowed asks the brokers of a borrowed client whether a topic exists, over
+// the connections that it has: one after the other, and a further one when one
+// fails or is slow.
+func (t *Transport) askBorrowed(ctx context.Context, topic string) error {
+	brokers := t.client.Brokers()
+	if len(brokers) == 0 {
+		if b := t.client.LeastLoadedBroker(); b != nil {
+			brokers = append(brokers, b)
+		}
+	}
+	answers := make(chan error, len(brokers)) // as many as may come, so that none waits
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for asked, failed := 0, 0; asked < len(brokers) || failed < asked; {
+		select {
+		case err := <-answers:
+			if err == lane.ErrNoAnswer { //nolint:errorlint // nobody wraps it
+				failed++
+				next.Reset(0)
+				continue
+			}
+			if err == nil {
+				t.refreshBorrowed(ctx, topic)
+			}
+			return err
+		case <-next.C:
+			if asked == len(brokers) {
+				continue
+			}
+			b := brokers[asked]
+			asked++
+			if !t.spawn(func() { answers <- t.askOne(b, topic) }) {
+				return lane.ErrNoAnswer
+			}
+			next.Reset(hedge)
+		case <-ctx.Done():
+			return lane.ErrNoAnswer
+		}
+	}
+	return lane.ErrNoAnswer
+}
+
+// askOne asks a broker of a borrowed client.
+func (t *Transport) askOne(b *sarama.Broker, topic string) error {
+	_ = b.Open(t.client.Config()) // that it is open already is as it should be
+	response, err := t.metadata(b, t.client.Config(), []string{topic})
+	if err != nil {
+		// As sarama does: a broken connection that is not closed is never
+		// opened again.
+		_ = b.Close()
+		return lane.ErrNoAnswer
+	}
+	for _, of := range response.Topics {
+		if of.Name == topic {
+			return existence(of.Err)
+		}
+	}
+	return lane.ErrNoAnswer
+}
+
+// refreshBorrowed makes a borrowed client fetch metadata, and returns soon: what
+// comes later is in the client's cache all the same. The client may ask a broker
+// that answers nothing, and would wait for that until its read timeout, so it is
+// made to ask again.
+func (t *Transport) refreshBorrowed(ctx context.Context, topics ...string) {
+	const most = 2
+	done := make(chan struct{}, most) // as many as may come, so that none waits
+	timer := time.NewTimer(hedge)
+	defer timer.Stop()
+	for range most {
+		if t.refreshes.Add(1) > maxRefreshes || !t.spawn(func() {
+			defer t.refreshes.Add(-1)
+			_ = t.client.RefreshMetadata(topics...) // whoever needs it looks into the cache
+			done <- struct{}{}
+		}) {
+			t.refreshes.Add(-1)
+		}
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+			return
+		case <-t.aborted.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(hedge)
+	}
+}
