@@ -80,5 +80,6 @@
 // # Testing
 //
 // The module github.com/saramakit/producer/kafkatest runs a Kafka cluster inside
-// a test and breaks it on request.
+// a test and breaks it on request. Package producertest tests that an
+// implementation of Producer, such as a decorator, keeps its contract.
 package producer
