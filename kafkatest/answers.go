@@ -1,54 +1,44 @@
 package kafkatest
 
 import (
+	"math"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// response decides what becomes of the answer to a marked request: the bytes to
-// send in its place, or that it is lost. Faults are counted here, before the
-// client can see their effect.
-func (w *wire) response(broker int32, m *mark, answer []byte) (rewritten []byte, lost bool) {
+// response decides what becomes of the answer to a marked request. Faults are
+// counted here, before the client can see their effect.
+func (w *wire) response(broker int32, m *mark, answer []byte) outgoing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	defer w.prune()
 	for _, f := range m.hits {
 		f.hit()
 	}
-	if m.meta {
-		return w.metadataAnswer(broker, m, answer), false
+	out := outgoing{bytes: answer}
+	switch kmsg.Key(m.key) {
+	case kmsg.Metadata:
+		out.bytes = w.metadataAnswer(broker, m, answer)
+	case kmsg.Produce:
+		out.bytes, out.cut = w.produceAnswer(broker, m, answer)
+	default:
 	}
-	return w.produceAnswer(broker, m, answer)
+	if out.cut == nil {
+		w.depart(broker, m, &out)
+	}
+	return out
 }
 
-// decode reads an answer and returns the bytes in front of what it read. An
-// answer that cannot be read goes to the client as it is.
-func decode(resp kmsg.Response, version int16, answer []byte) (header []byte, ok bool) {
-	resp.SetVersion(version)
-	rest := kbin.Reader{Src: answer[8:]} // length and correlation id
-	if resp.IsFlexible() {
-		kmsg.SkipTags(&rest)
+// produceAnswer returns the answer to send, or the fault that loses it.
+func (w *wire) produceAnswer(broker int32, m *mark, answer []byte) (rewritten []byte, lost *Fault) {
+	if len(m.failed) == 0 && !w.any(failAfter|lose|throttle, broker) {
+		return answer, nil
 	}
-	if rest.Complete() != nil {
-		return nil, false
-	}
-	header = answer[:len(answer)-len(rest.Src)]
-	return header, resp.ReadFrom(rest.Src) == nil
-}
-
-func encode(header []byte, resp kmsg.Response) []byte {
-	answer := resp.AppendTo(slices.Clone(header))
-	setSize(answer)
-	return answer
-}
-
-func (w *wire) produceAnswer(broker int32, m *mark, answer []byte) (rewritten []byte, lost bool) {
 	resp := kmsg.NewPtrProduceResponse()
-	header, ok := decode(resp, m.version, answer)
+	header, ok := decodeAnswer(resp, m.version, answer)
 	if !ok {
-		return answer, false
+		return answer, nil
 	}
 
 	// Partitions whose records are in the log, by whether their code is to be
@@ -83,14 +73,26 @@ func (w *wire) produceAnswer(broker int32, m *mark, answer []byte) (rewritten []
 		}
 		f.hit()
 		if f.kinds&lose != 0 {
-			return nil, true
+			return nil, f
 		}
 		for _, id := range matching {
 			claimed[id] = true
 			refuse(stored[id], f.code)
 		}
 	}
-	return encode(header, resp), false
+	w.throttleAnswer(broker, m, resp)
+	return encodeAnswer(header, resp), nil
+}
+
+// throttleAnswer sets the time for which the client is asked to wait.
+func (w *wire) throttleAnswer(broker int32, m *mark, resp *kmsg.ProduceResponse) {
+	for _, f := range w.faults {
+		if f.kinds&throttle == 0 || !f.onBroker(broker) || !f.matchesAny(m.partitions) || !f.take() {
+			continue
+		}
+		f.hit()
+		resp.ThrottleMillis = max(resp.ThrottleMillis, int32(min(f.delay.Milliseconds(), math.MaxInt32)))
+	}
 }
 
 // refuse makes the answer for one partition that of a broker which did not
@@ -105,7 +107,7 @@ func refuse(part *kmsg.ProduceResponseTopicPartition, code int16) {
 
 func (w *wire) metadataAnswer(broker int32, m *mark, answer []byte) []byte {
 	resp := kmsg.NewPtrMetadataResponse()
-	header, ok := decode(resp, m.version, answer)
+	header, ok := decodeAnswer(resp, m.version, answer)
 	if !ok {
 		return answer
 	}
@@ -140,7 +142,22 @@ func (w *wire) metadataAnswer(broker int32, m *mark, answer []byte) []byte {
 		})
 	}
 	w.hideStopped(resp)
-	return encode(header, resp)
+	w.renameCluster(broker, resp)
+	return encodeAnswer(header, resp)
+}
+
+// renameCluster puts another cluster id into metadata, if its version has one.
+func (w *wire) renameCluster(broker int32, resp *kmsg.MetadataResponse) {
+	if resp.ClusterID == nil {
+		return
+	}
+	for _, f := range w.faults {
+		if f.kinds&clusterID != 0 && f.onBroker(broker) && f.take() {
+			f.hit()
+			resp.ClusterID = &f.text
+			return
+		}
+	}
 }
 
 // hideStopped removes stopped brokers from metadata. kfake could remove them

@@ -191,6 +191,15 @@ func TestCluster_keepsIdempotentProducersExactThroughTrouble(t *testing.T) {
 		func() { require.NoError(t, cluster.StartBroker(1)) },
 		func() { require.NoError(t, cluster.Outage()); require.NoError(t, cluster.Return()) },
 		func() { require.NoError(t, cluster.ShuffleLeaders()) },
+		func() { cluster.CutRequests(50, kafkatest.Times(1)) },
+		func() { cluster.CutResponses(9, kafkatest.OnTopic(topic), kafkatest.Times(1), kafkatest.Reset()) },
+		func() { cluster.HoldResponses(kafkatest.OnTopic(topic), kafkatest.Times(1)) },
+		func() { cluster.DelayRequests(5*time.Millisecond, kafkatest.Times(20)) },
+		func() {
+			cluster.GarbleResponses(kafkatest.WrongLength(-1), kafkatest.OnTopic(topic), kafkatest.Times(1))
+		},
+		func() { cluster.TrickleResponses(9, time.Millisecond, kafkatest.Times(20)) },
+		func() { cluster.ForgetIdle(time.Millisecond, kafkatest.Times(2)) },
 	}
 	for i := range n {
 		if i%20 == 10 {
@@ -212,7 +221,7 @@ func TestOutage_isACleanCut(t *testing.T) {
 		underWay := make(chan struct{})
 		before := len(values(t, cluster))
 		for p := range int32(6) {
-			producer := newProducer(t, cluster, once())
+			producer := newProducer(t, cluster, patient())
 			senders.Go(func() {
 				for send(producer, p%3, "a") == nil { // until the outage
 					if acknowledged.Add(1) == 100 {
@@ -221,7 +230,11 @@ func TestOutage_isACleanCut(t *testing.T) {
 				}
 			})
 		}
-		<-underWay
+		select {
+		case <-underWay:
+		case <-testContext(t).Done():
+			require.Fail(t, "the senders have given up")
+		}
 		require.NoError(t, cluster.Outage())
 		stored := len(values(t, cluster))
 		senders.Wait()
@@ -255,6 +268,18 @@ func TestCluster_isSafeForConcurrentUse(t *testing.T) {
 		func() { cluster.HideTopic(topic).Remove() },
 		func() { cluster.Freeze(1).Remove() },
 		func() { cluster.LoseProduceResponse(kafkatest.Times(1)).Remove() },
+		func() { cluster.DelayRequests(time.Millisecond, kafkatest.Times(5)) },
+		func() { cluster.DelayResponses(time.Hour).Remove() },
+		func() { fault := cluster.HoldRequests(); fault.Release(); fault.Remove() },
+		func() { cluster.HoldResponses(kafkatest.Times(1)).Remove() },
+		func() { cluster.TrickleResponses(5, time.Microsecond, kafkatest.Times(5)) },
+		func() { cluster.CutRequests(30, kafkatest.Times(1)) },
+		func() { cluster.CutResponses(10, kafkatest.Times(1), kafkatest.Reset()) },
+		func() { cluster.GarbleResponses(kafkatest.RandomBytes(1), kafkatest.Times(1)) },
+		func() { cluster.CloseIdle(0, kafkatest.Times(1)).Hits() },
+		func() { cluster.ForgetIdle(0, kafkatest.Times(1)).Remove() },
+		func() { cluster.Unplug(0).Remove() },
+		func() { cluster.ThrottleProduce(0); cluster.ChangeClusterID("a").Remove() },
 		func() { _ = cluster.StopBroker(2) },
 		func() { _ = cluster.StartBroker(2) },
 		func() { _ = cluster.Outage() },
@@ -278,4 +303,19 @@ func TestCluster_isSafeForConcurrentUse(t *testing.T) {
 	close(stop)
 	traffic.Wait()
 	values(t, cluster)
+}
+
+func TestOutage_keepsTheAddressesFromOtherClustersOfTheProcess(t *testing.T) {
+	t.Parallel()
+	away := kafkatest.Start(t, kafkatest.WithBrokers(50))
+	require.NoError(t, away.Outage())
+	for range 100 {
+		other, err := kafkatest.New(kafkatest.WithBrokers(3))
+		require.NoError(t, err)
+		for _, addr := range other.Addrs() {
+			require.NotContains(t, away.Addrs(), addr)
+		}
+		require.NoError(t, other.Close())
+	}
+	require.NoError(t, away.Return())
 }

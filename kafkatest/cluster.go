@@ -1,6 +1,7 @@
 package kafkatest
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -38,6 +39,8 @@ type Cluster struct {
 
 	// readers counts calls that talk to the brokers without holding mu.
 	readers sync.WaitGroup
+	// watchers counts the goroutines of faults.
+	watchers sync.WaitGroup
 }
 
 // New starts a cluster of three brokers without topics, or as the options say.
@@ -57,6 +60,7 @@ func New(opts ...Option) (*Cluster, error) {
 	fakeOpts := []kfake.Opt{
 		kfake.NumBrokers(cfg.brokers),
 		kfake.ListenFn(c.listen),
+		kfake.ClusterID(rand.Text()),
 		// A released version. It also keeps produce requests below
 		// version 13, which name topics by id and so cannot be matched by
 		// OnTopic without asking the broker.
@@ -67,6 +71,9 @@ func New(opts ...Option) (*Cluster, error) {
 	}
 	fake, err := kfake.NewCluster(fakeOpts...)
 	if err != nil {
+		for _, l := range c.listeners {
+			l.wait()
+		}
 		return nil, fmt.Errorf("kafkatest: start brokers: %w", err)
 	}
 	c.fake = fake
@@ -122,6 +129,7 @@ func (c *Cluster) Close() error {
 		l.wait()
 	}
 	c.readers.Wait()
+	c.watchers.Wait()
 	return nil
 }
 
@@ -137,8 +145,9 @@ func (c *Cluster) Addrs() []string {
 }
 
 // ProduceRequests returns the number of produce requests that the brokers have
-// received from clients so far, including those that a fault then spoiled. A
-// request carries a batch for one or more partitions.
+// received from clients so far, including those that a fault then spoiled. Those
+// that a fault has cut are not among them, nor those that are delayed or held on
+// their way. A request carries a batch for one or more partitions.
 func (c *Cluster) ProduceRequests() int {
 	return int(c.wire.produced.Load())
 }

@@ -8,27 +8,47 @@ import (
 	"sync/atomic"
 )
 
-// maxFrame is a sanity bound. Kafka's own is socket.request.max.bytes, 100 MiB.
-const maxFrame = 100 << 20
-
 // conn is the broker's end of a client's connection. It reads whole requests,
 // applies the faults to them, and does the same with the answers.
 //
 // One goroutine of the broker calls Read, another one Write, and each answer is
-// one Write.
+// one Write. Nothing else is needed as long as nothing has to wait: see queues.go
+// for what happens then, and hangup.go for the ways in which it ends.
 type conn struct {
 	net.Conn
 	listener *listener
 
-	buf   []byte // storage of the frame in hand, used by Read only
-	ready []byte // what is left of the frame that the broker reads
+	// Used by whoever reads from the network: Read, or the intake.
+	head [sizeBytes]byte
+	buf  []byte // storage of the frame in hand; used by Read only
+
+	// Used by Read only.
+	ready  []byte       // what is left of the frame that the broker reads
+	intake chan arrival // nil until a request has to wait, see startIntake
 
 	// silent means that an answer has been withheld. Answers come in order,
 	// so none may follow on this connection.
 	silent atomic.Bool
+	// hungUp means that the end of the connection has been announced. It is
+	// silent before that and gone after it, and is still read, see hangUp.
+	hungUp atomic.Bool
+	// special means that Write has to look at more than wire.busy. It stays set.
+	special atomic.Bool
+	// stranded means that the socket outlives this connection, see strand.
+	stranded atomic.Bool
 
-	mu    sync.Mutex
-	marks map[int32]*mark // by correlation id: answers to look at
+	// active is when bytes last passed. It is kept while there are faults.
+	active atomic.Int64
+
+	mu       sync.Mutex
+	marks    map[int32]*mark // by correlation id: answers to look at
+	outbox   []outgoing      // answers that wait, or that others wait in front of
+	emptying bool            // a goroutine sends the outbox
+
+	// gone is closed when the connection ends or its end is announced: nothing
+	// waits longer than that.
+	gone     chan struct{}
+	goneOnce sync.Once
 
 	// done is closed when the broker will hand itself no more requests from
 	// here: when Read has failed, or when the broker has called Close. It
@@ -38,12 +58,15 @@ type conn struct {
 }
 
 func newConn(l *listener, raw net.Conn) *conn {
-	return &conn{
+	c := &conn{
 		Conn:     raw,
 		listener: l,
 		marks:    make(map[int32]*mark),
+		gone:     make(chan struct{}),
 		done:     make(chan struct{}),
 	}
+	c.active.Store(l.wire.now())
+	return c
 }
 
 // Read hands requests to the broker.
@@ -51,7 +74,6 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(c.ready) == 0 {
 		frame, err := c.next()
 		if err != nil {
-			_ = c.Conn.Close()
 			c.finish()
 			return 0, err
 		}
@@ -65,20 +87,25 @@ func (c *conn) Read(p []byte) (int, error) {
 // next returns the next request that the broker is to see, with its length in
 // front.
 func (c *conn) next() ([]byte, error) {
-	frame, err := c.readFrame()
-	if err != nil {
+	frame, err := c.await()
+	if err != nil && !c.hungUp.Load() {
 		return nil, err
+	}
+	if c.silent.Load() {
+		return nil, c.discard()
 	}
 	act := c.listener.wire.request(c.listener.id, frame)
 	if act.mark != nil {
+		c.special.Store(true)
 		c.mu.Lock()
 		c.marks[act.mark.correlation] = act.mark
 		c.mu.Unlock()
 	}
 	switch {
-	case act.drop:
-		return nil, net.ErrClosed
-	case act.ignore || c.silent.Load():
+	case act.drop != nil:
+		c.hangUp(act.drop.reset)
+		return nil, c.discard()
+	case act.ignore:
 		return nil, c.discard()
 	case act.rewritten != nil:
 		return act.rewritten, nil
@@ -87,62 +114,70 @@ func (c *conn) next() ([]byte, error) {
 	}
 }
 
-// discard reads until the connection ends, so that the client sees a peer that
-// takes everything and says nothing.
-func (c *conn) discard() error {
-	if _, err := io.Copy(io.Discard, c.Conn); err != nil {
-		return err
-	}
-	return io.EOF
-}
-
-func (c *conn) readFrame() ([]byte, error) {
-	var size [4]byte
-	if _, err := io.ReadFull(c.Conn, size[:]); err != nil {
+// readFrame reads a request off the network, into storage of its own or into
+// buf, where the next one replaces it.
+func (c *conn) readFrame(own bool) ([]byte, error) {
+	if _, err := io.ReadFull(c.Conn, c.head[:]); err != nil {
 		return nil, err
 	}
-	n := binary.BigEndian.Uint32(size[:])
+	n := binary.BigEndian.Uint32(c.head[:])
 	if n < minHeader || n > maxFrame {
 		return nil, net.ErrClosed // not a Kafka client
 	}
-	need := int(n) + len(size)
+	frame, got := c.storage(int(n)+sizeBytes, own), sizeBytes
+	copy(frame, c.head[:])
+	if c.listener.wire.busy.Load() {
+		c.touch()
+		var err error
+		if got, err = c.readUncut(frame); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := io.ReadFull(c.Conn, frame[got:]); err != nil {
+		return nil, err
+	}
+	c.touch()
+	return frame, nil
+}
+
+func (c *conn) storage(need int, own bool) []byte {
+	if own {
+		return make([]byte, need)
+	}
 	if cap(c.buf) < need {
 		c.buf = make([]byte, need)
 	}
-	frame := c.buf[:need]
-	copy(frame, size[:])
-	if _, err := io.ReadFull(c.Conn, frame[len(size):]); err != nil {
-		return nil, err
-	}
-	return frame, nil
+	return c.buf[:need]
 }
 
 // Write sends an answer of the broker to the client.
 func (c *conn) Write(answer []byte) (int, error) {
 	w := c.listener.wire
+	if !w.busy.Load() && !c.special.Load() {
+		return c.Conn.Write(answer)
+	}
 	if c.silent.Load() || w.frozen(c.listener.id) {
-		c.silent.Store(true)
+		c.silence()
 		return len(answer), nil
 	}
-	if len(answer) < 8 {
-		return c.Conn.Write(answer)
+	out := outgoing{bytes: answer}
+	if m := c.unmark(answer); m != nil {
+		out = w.response(c.listener.id, m, answer)
+		out.render(m)
 	}
-	m := c.unmark(int32(binary.BigEndian.Uint32(answer[4:])))
-	if m == nil {
-		return c.Conn.Write(answer)
-	}
-	rewritten, lost := w.response(c.listener.id, m, answer)
-	if lost {
-		_ = c.Conn.Close()
-		return 0, net.ErrClosed
-	}
-	if _, err := c.Conn.Write(rewritten); err != nil {
+	// An error has the broker close the connection. If its end has been
+	// announced meanwhile, that is under way already.
+	if err := c.send(&out); err != nil && !c.silent.Load() {
 		return 0, err
 	}
 	return len(answer), nil
 }
 
-func (c *conn) unmark(correlation int32) *mark {
+func (c *conn) unmark(answer []byte) *mark {
+	if len(answer) < sizeBytes+4 {
+		return nil
+	}
+	correlation := int32(binary.BigEndian.Uint32(answer[sizeBytes:]))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.marks[correlation]
@@ -150,16 +185,8 @@ func (c *conn) unmark(correlation int32) *mark {
 	return m
 }
 
-// Close is called by the broker when it is through with the connection.
-func (c *conn) Close() error {
-	err := c.Conn.Close()
-	c.finish()
-	return err
-}
-
-func (c *conn) finish() {
-	c.doneOnce.Do(func() {
-		close(c.done)
-		c.listener.forget(c)
-	})
+// silence withholds every answer from now on.
+func (c *conn) silence() {
+	c.silent.Store(true)
+	c.special.Store(true)
 }

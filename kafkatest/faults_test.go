@@ -1,8 +1,6 @@
 package kafkatest_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -111,9 +109,7 @@ func TestFailProduce_withCodeZeroAcknowledgesAndLosesTheRecords(t *testing.T) {
 func TestFailProduce_appliesToAnotherClientToo(t *testing.T) {
 	t.Parallel()
 	cluster := start(t)
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.Addrs()...), kgo.DefaultProduceTopic(topic))
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
+	client := newOther(t, cluster)
 	fault := cluster.FailProduce(int16(sarama.ErrTopicAuthorizationFailed), kafkatest.OnTopic(topic))
 	require.ErrorContains(t, client.ProduceSync(testContext(t), kgo.StringRecord("a")).FirstErr(), "TOPIC_AUTHORIZATION_FAILED")
 	require.Equal(t, 1, fault.Hits())
@@ -301,87 +297,4 @@ func TestHideTopic_makesTheTopicUnknownAndKeepsItsRecords(t *testing.T) {
 	require.NoError(t, client.RefreshMetadata(topic))
 	require.NoError(t, send(producer, 0, "c"))
 	require.Equal(t, []string{"a", "c"}, values(t, cluster))
-}
-
-func TestFaultOptions_narrowAFaultDown(t *testing.T) {
-	t.Parallel()
-	const code = int16(sarama.ErrTopicAuthorizationFailed)
-	tests := map[string]struct {
-		opts []kafkatest.FaultOption
-		hits bool
-	}{
-		"None":           {hits: true},
-		"Topic":          {opts: []kafkatest.FaultOption{kafkatest.OnTopic("x", topic)}, hits: true},
-		"OtherTopic":     {opts: []kafkatest.FaultOption{kafkatest.OnTopic("x")}},
-		"Partition":      {opts: []kafkatest.FaultOption{kafkatest.OnPartition(0), kafkatest.OnPartition(1)}, hits: true},
-		"OtherPartition": {opts: []kafkatest.FaultOption{kafkatest.OnPartition(0, 2)}},
-		"Broker":         {opts: []kafkatest.FaultOption{kafkatest.OnBroker(0, 1)}, hits: true},
-		"OtherBroker":    {opts: []kafkatest.FaultOption{kafkatest.OnBroker(0, 2)}},
-		"AllOfThem":      {opts: []kafkatest.FaultOption{kafkatest.OnTopic(topic), kafkatest.OnPartition(1), kafkatest.OnBroker(1)}, hits: true},
-		"NotAllOfThem":   {opts: []kafkatest.FaultOption{kafkatest.OnTopic(topic), kafkatest.OnPartition(1), kafkatest.OnBroker(2)}},
-		"Never":          {opts: []kafkatest.FaultOption{kafkatest.Times(0)}},
-		"LessThanNever":  {opts: []kafkatest.FaultOption{kafkatest.Times(-1)}},
-	}
-	for kind, makeFault := range map[string]func(*kafkatest.Cluster, ...kafkatest.FaultOption) *kafkatest.Fault{
-		"FailProduce": func(c *kafkatest.Cluster, opts ...kafkatest.FaultOption) *kafkatest.Fault {
-			return c.FailProduce(code, opts...)
-		},
-		"FailProduceAfterAppend": func(c *kafkatest.Cluster, opts ...kafkatest.FaultOption) *kafkatest.Fault {
-			return c.FailProduceAfterAppend(code, opts...)
-		},
-		"LoseProduceResponse": (*kafkatest.Cluster).LoseProduceResponse,
-		"DropProduce":         (*kafkatest.Cluster).DropProduce,
-		"IgnoreProduce":       (*kafkatest.Cluster).IgnoreProduce,
-	} {
-		for name, tt := range tests {
-			t.Run(kind+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				cluster := start(t)
-				producer := newProducer(t, cluster, once())
-				fault := makeFault(cluster, tt.opts...)
-				err := send(producer, 1, "a")
-				require.Equal(t, tt.hits, err != nil, err)
-				require.Equal(t, tt.hits, fault.Hits() == 1)
-			})
-		}
-	}
-}
-
-func TestFault_Wait_endsWithTheContext(t *testing.T) {
-	t.Parallel()
-	cluster := start(t)
-	fault := cluster.FailProduce(2, kafkatest.Times(1))
-	require.Error(t, send(newProducer(t, cluster, once()), 0, "a"))
-	require.NoError(t, fault.Wait(testContext(t), 1))
-	reason := errors.New("enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(reason)
-	require.ErrorIs(t, fault.Wait(ctx, 2), reason)
-}
-
-func TestFault_Remove_canBeRepeatedAndKeepsTheHits(t *testing.T) {
-	t.Parallel()
-	cluster := start(t)
-	producer := newProducer(t, cluster, once())
-	fault := cluster.FailProduce(2)
-	require.Error(t, send(producer, 0, "a"))
-	fault.Remove()
-	fault.Remove()
-	require.NoError(t, send(producer, 0, "b"))
-	require.Equal(t, 1, fault.Hits())
-}
-
-func TestFaults_outrankEachOtherAsDocumented(t *testing.T) {
-	t.Parallel()
-	cluster := start(t)
-	producer := newProducer(t, cluster, once())
-	code := cluster.FailProduce(int16(sarama.ErrTopicAuthorizationFailed))
-	later := cluster.FailProduce(int16(sarama.ErrNotEnoughReplicas))
-	dropped := cluster.DropProduce(kafkatest.Times(1))
-
-	var kerr sarama.KError
-	require.NotErrorAs(t, send(producer, 0, "a"), &kerr)
-	require.Equal(t, []int{0, 0, 1}, []int{code.Hits(), later.Hits(), dropped.Hits()})
-	require.ErrorIs(t, send(producer, 0, "b"), sarama.ErrTopicAuthorizationFailed)
-	require.Equal(t, []int{1, 0, 1}, []int{code.Hits(), later.Hits(), dropped.Hits()})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/saramakit/producer/kafkatest"
 )
@@ -45,6 +46,13 @@ func once() *sarama.Config {
 	return cfg
 }
 
+// patient is once with time-outs that do not matter to a test.
+func patient() *sarama.Config {
+	cfg := once()
+	cfg.Net.ReadTimeout = 30 * time.Second
+	return cfg
+}
+
 func idempotent() *sarama.Config {
 	cfg := impatient()
 	cfg.Producer.Idempotent = true
@@ -65,6 +73,20 @@ func newClient(t *testing.T, cluster *kafkatest.Cluster, cfg *sarama.Config) sar
 	client, err := sarama.NewClient(cluster.Addrs(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	return client
+}
+
+// newOther makes a client of another kind, idempotent and as impatient.
+func newOther(t *testing.T, cluster *kafkatest.Cluster, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(cluster.Addrs()...),
+		kgo.DefaultProduceTopic(topic),
+		kgo.MetadataMinAge(10 * time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }),
+	}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
 	return client
 }
 

@@ -3,7 +3,9 @@ package kafkatest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,15 +33,18 @@ type listener struct {
 	closed    chan struct{}
 	closeOnce sync.Once
 
-	mu    sync.Mutex
-	tcp   net.Listener // nil while the broker is away
-	conns map[*conn]struct{}
+	mu       sync.Mutex
+	tcp      net.Listener // nil while the broker is away
+	conns    map[*conn]struct{}
+	stranded []net.Conn // sockets that only their client believes in
+	ended    bool       // nothing is spawned any more
 
 	accepts sync.WaitGroup // the accept loop of tcp
+	spawned sync.WaitGroup // what connections run
 }
 
 func newListener(w *wire, id int32, addr string) (*listener, error) {
-	tcp, err := net.Listen("tcp", addr)
+	tcp, err := ports.listen(addr)
 	if err != nil {
 		return nil, fmt.Errorf("kafkatest: listen for broker %d: %w", id, err)
 	}
@@ -140,20 +145,53 @@ func (l *listener) dial(ctx context.Context) (net.Conn, error) {
 // cut takes the broker off the network and returns the connections it had.
 func (l *listener) cut() []*conn {
 	l.mu.Lock()
-	tcp := l.tcp
-	l.tcp = nil
-	conns := make([]*conn, 0, len(l.conns))
-	for c := range l.conns {
-		conns = append(conns, c)
-	}
+	tcp, stranded := l.tcp, l.stranded
+	l.tcp, l.stranded = nil, nil
+	conns := slices.Collect(maps.Keys(l.conns))
 	l.mu.Unlock()
 	if tcp != nil {
 		_ = tcp.Close()
 	}
 	for _, c := range conns {
-		_ = c.Conn.Close()
+		c.shut()
+	}
+	for _, socket := range stranded {
+		_ = socket.Close()
 	}
 	return conns
+}
+
+// open returns the connections that there are.
+func (l *listener) open() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.conns))
+}
+
+// keepSocket keeps the socket of a connection open until the broker goes away.
+// It reports false if that has begun, or if the connection has ended.
+func (l *listener) keepSocket(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, open := l.conns[c]; !open || l.tcp == nil {
+		return false
+	}
+	delete(l.conns, c)
+	l.stranded = append(l.stranded, c.Conn)
+	c.stranded.Store(true)
+	return true
+}
+
+// spawn runs something that ends when its connection is gone. It reports false,
+// and does not run it, if the broker has ended.
+func (l *listener) spawn(fn func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return false
+	}
+	l.spawned.Go(fn)
+	return true
 }
 
 // down takes the broker off the network. When it returns, the broker has been
@@ -180,6 +218,11 @@ func (l *listener) wait() {
 	for _, c := range conns {
 		<-c.done
 	}
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.spawned.Wait()
+	ports.release(l.addr.String())
 }
 
 // up puts the broker back on the network, on the same port. It does nothing if

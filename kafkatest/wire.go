@@ -5,13 +5,13 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // kind says what a fault does; a fault can do more than one of these.
-type kind uint8
+type kind uint32
 
 const (
 	freeze kind = 1 << iota
@@ -20,18 +20,29 @@ const (
 	failBefore
 	failAfter
 	lose
+	throttle
 	metadata
+	clusterID
+
+	// What the network does, see network.go.
+	unplug
+	idle
+	cutBefore
+	waitBefore
+	cutAfter
+	waitAfter
+	trickle
+	garble
 )
+
+// onAnswers are the kinds that look at the answers to requests of every kind.
+const onAnswers = cutAfter | waitAfter | trickle | garble
 
 // Error codes of the Kafka protocol that this package answers on its own.
 const (
 	unknownTopic       int16 = 3
 	leaderNotAvailable int16 = 5
 )
-
-// minHeader is the size of the shortest request header: key, version,
-// correlation id and the length of the client id.
-const minHeader = 10
 
 // wire decides what happens to the requests and answers that pass between
 // clients and brokers. Doing this to the bytes on the connection, and not
@@ -41,6 +52,7 @@ const minHeader = 10
 type wire struct {
 	produced atomic.Int64
 	done     chan struct{} // closed with the cluster
+	started  time.Time     // what now counts from
 
 	// busy is whether faults or stopped is not empty. It keeps the path of
 	// requests short when there is nothing to do.
@@ -52,24 +64,28 @@ type wire struct {
 }
 
 func newWire() *wire {
-	return &wire{done: make(chan struct{}), stopped: make(map[int32]bool)}
+	return &wire{done: make(chan struct{}), started: time.Now(), stopped: make(map[int32]bool)}
 }
 
 // mark is kept for a request whose answer is to be looked at.
 type mark struct {
-	correlation int32
-	version     int16
-	meta        bool // metadata, as opposed to produce
-	allTopics   bool
-	failed      map[partitionID]int16 // withheld from the broker, with the code to answer
-	hits        []*Fault              // those of failed
+	key, version int16
+	correlation  int32
+	partitions   []partitionID         // of a produce request
+	allTopics    bool                  // of a metadata request
+	failed       map[partitionID]int16 // withheld from the broker, with the code to answer
+	hits         []*Fault              // those of failed
+}
+
+func (r *request) mark() *mark {
+	return &mark{key: r.key, version: r.version, correlation: r.correlation, partitions: r.partitions()}
 }
 
 // action is what becomes of a request. Only one of drop, ignore and rewritten
 // is set; if none is, the request goes to the broker as it is.
 type action struct {
-	drop      bool // close the connection
-	ignore    bool // and everything after it on the connection
+	drop      *Fault // close the connection
+	ignore    bool   // and everything after it on the connection
 	rewritten []byte
 	mark      *mark
 }
@@ -91,14 +107,23 @@ func (w *wire) prune() {
 	w.busy.Store(len(w.faults) > 0 || len(w.stopped) > 0)
 }
 
-// take uses up one of a fault's times, and reports whether it had one left.
-// Callers hold mu, and prune when they have gone through the faults.
-func (f *Fault) take() bool {
-	if f.left > 0 {
-		f.left--
-		return true
-	}
-	return f.left < 0
+// now is a clock that only goes forward.
+func (w *wire) now() int64 {
+	return int64(time.Since(w.started))
+}
+
+// hit counts something that was taken before.
+func (w *wire) hit(f *Fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f.hit()
+}
+
+// any reports whether a broker has a fault of one of the kinds. Callers hold mu.
+func (w *wire) any(kinds kind, broker int32) bool {
+	return slices.ContainsFunc(w.faults, func(f *Fault) bool {
+		return f.kinds&kinds != 0 && f.onBroker(broker)
+	})
 }
 
 // frozen reports whether a broker is kept from answering.
@@ -108,16 +133,13 @@ func (w *wire) frozen(broker int32) bool {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.faults, func(f *Fault) bool {
-		return f.kinds&freeze != 0 && f.onBroker(broker)
-	})
+	return w.any(freeze, broker)
 }
 
-// request decides what becomes of a request, given with its length in front.
+// request decides what becomes of a request that has reached its broker, given
+// with its length in front.
 func (w *wire) request(broker int32, frame []byte) action {
-	header := kbin.Reader{Src: frame[4:]}
-	key, version, correlation := header.Int16(), header.Int16(), header.Int32()
-	if key == int16(kmsg.Produce) {
+	if kmsg.Key(binary.BigEndian.Uint16(frame[sizeBytes:])) == kmsg.Produce {
 		w.produced.Add(1)
 	}
 	if !w.busy.Load() {
@@ -132,57 +154,52 @@ func (w *wire) request(broker int32, frame []byte) action {
 			return action{ignore: true}
 		}
 	}
-	header.NullableString() // the client id
-	m := &mark{correlation: correlation, version: version}
-	switch kmsg.Key(key) {
+	r := newRequest(frame)
+	switch kmsg.Key(r.key) {
 	case kmsg.Metadata:
-		return w.metadataRequest(m, &header)
+		return metadataRequest(r)
 	case kmsg.Produce:
-		return w.produceRequest(broker, m, frame, &header)
+		return w.produceRequest(broker, r)
 	default:
+		if w.any(onAnswers, broker) {
+			return action{mark: r.mark()}
+		}
 		return action{}
 	}
-}
-
-// body decodes what follows the client id of a request. A request that cannot
-// be decoded is left to the broker, which knows what to do with it.
-func body(req kmsg.Request, version int16, rest *kbin.Reader) bool {
-	req.SetVersion(version)
-	if req.IsFlexible() {
-		kmsg.SkipTags(rest)
-	}
-	return rest.Complete() == nil && req.ReadFrom(rest.Src) == nil
 }
 
 // metadataRequest has the answer to a request for metadata looked at.
-func (w *wire) metadataRequest(m *mark, rest *kbin.Reader) action {
-	m.meta = true
+func metadataRequest(r *request) action {
 	req := kmsg.NewPtrMetadataRequest()
-	if !body(req, m.version, rest) {
+	if !r.body(req) {
 		return action{}
 	}
-	m.allTopics = req.Topics == nil || m.version == 0 && len(req.Topics) == 0
+	m := r.mark()
+	m.allTopics = req.Topics == nil || r.version == 0 && len(req.Topics) == 0
 	return action{mark: m}
 }
 
 // produceRequest applies what happens to a produce request before it reaches
-// the broker.
-func (w *wire) produceRequest(broker int32, m *mark, frame []byte, rest *kbin.Reader) action {
-	const relevant = ignore | drop | failBefore | failAfter | lose
-	if !slices.ContainsFunc(w.faults, func(f *Fault) bool { return f.kinds&relevant != 0 && f.onBroker(broker) }) {
+// the log.
+func (w *wire) produceRequest(broker int32, r *request) action {
+	if !w.any(ignore|drop|failBefore|failAfter|lose|throttle|onAnswers, broker) {
 		return action{}
 	}
-	req := kmsg.NewPtrProduceRequest()
-	if !body(req, m.version, rest) {
+	req := r.produce()
+	if req == nil {
 		return action{}
 	}
 
+	m := r.mark()
 	for _, f := range w.faults {
-		if f.kinds&(ignore|drop) == 0 || !f.onBroker(broker) || !f.inRequest(req) || !f.take() {
+		if f.kinds&(ignore|drop) == 0 || !f.onBroker(broker) || !f.matchesAny(m.partitions) || !f.take() {
 			continue
 		}
 		f.hit()
-		return action{drop: f.kinds&drop != 0, ignore: f.kinds&ignore != 0}
+		if f.kinds&drop != 0 {
+			return action{drop: f}
+		}
+		return action{ignore: true}
 	}
 
 	m.failed = make(map[partitionID]int16)
@@ -201,23 +218,9 @@ func (w *wire) produceRequest(broker int32, m *mark, frame []byte, rest *kbin.Re
 		}
 	}
 	if len(m.failed) > 0 {
-		header := frame[:len(frame)-len(rest.Src)]
-		act.rewritten = req.AppendTo(slices.Clone(header))
-		setSize(act.rewritten)
+		act.rewritten = r.encode(req)
 	}
 	return act
-}
-
-// inRequest reports whether a partition of the request matches.
-func (f *Fault) inRequest(req *kmsg.ProduceRequest) bool {
-	for _, topic := range req.Topics {
-		for _, p := range topic.Partitions {
-			if f.matches(topic.Topic, p.Partition) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // withhold takes the records of matching partitions out of the request. A
@@ -244,9 +247,4 @@ func (f *Fault) withhold(req *kmsg.ProduceRequest, m *mark) {
 			m.failed[id] = f.code
 		}
 	}
-}
-
-// setSize writes the length of a frame into its front.
-func setSize(frame []byte) {
-	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
 }
