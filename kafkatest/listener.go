@@ -15,10 +15,13 @@ const (
 	// while the broker was away: outgoing connections borrow ports briefly.
 	portWait  = 5 * time.Second
 	portRetry = 20 * time.Millisecond
-	// cutWait bounds how long down waits for the reader of a cut connection.
+	// cutTicks bounds how long down waits for the readers of cut connections.
 	// A reader that takes longer is stuck behind a request which the broker
 	// holds back (a long poll), and whatever is behind it is never served.
-	cutWait = time.Second
+	// Ticks are counted, not time: a ticker skips those that nobody takes, so
+	// a process that was kept from running does not take itself for patient.
+	cutTicks = 100
+	cutTick  = 10 * time.Millisecond
 )
 
 // listener is what one broker accepts connections from. It outlives the TCP
@@ -199,13 +202,14 @@ func (l *listener) spawn(fn func()) bool {
 func (l *listener) down() {
 	conns := l.cut()
 	l.accepts.Wait()
-	timeout := time.NewTimer(cutWait)
-	defer timeout.Stop()
-	for _, c := range conns {
+	ticker := time.NewTicker(cutTick)
+	defer ticker.Stop()
+	for ticks := 0; len(conns) > 0 && ticks < cutTicks; {
 		select {
-		case <-c.done:
-		case <-timeout.C:
-			return
+		case <-conns[0].done:
+			conns = conns[1:]
+		case <-ticker.C:
+			ticks++
 		}
 	}
 }
