@@ -23,11 +23,13 @@ func leftBySarama() []goleak.Option {
 
 func TestMain(m *testing.M) {
 	// The tests wait more than they compute, so more of them run at the same
-	// time than there are processors.
+	// time than there are processors. (Of a fuzz target it would be processes.)
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
+	if flag.Lookup("test.fuzz").Value.String() == "" {
+		if err := flag.Set("test.parallel", "12"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
 	}
 	goleak.VerifyTestMain(m, leftBySarama()...)
 }
