@@ -47,10 +47,11 @@ unit: ## Run vet, the tidiness check and the tests of every module, with the rac
 	$(call each,go vet ./...; go mod tidy -diff; go test -race -shuffle=on -parallel=$(PARALLEL) -timeout=$(TIMEOUT) ./...)
 
 .PHONY: slow
-slow: ## Run the end-to-end tests three times, in three different orders.
-	@set -e; if [ -f internal/e2e/go.mod ]; then \
-		for i in 1 2 3; do go -C internal/e2e test -race -shuffle=on -parallel=$(PARALLEL) -count=1 -timeout=$(TIMEOUT) ./...; done; \
-	fi
+slow: ## Run what takes long: races on 1 and 80 processors, random programs, the bounds at full size.
+	go test -race -shuffle=on -parallel=$(PARALLEL) -count=1 -cpu=1,80 -timeout=$(TIMEOUT) . ./internal/...
+	go -C internal/e2e test -race -shuffle=on -parallel=$(PARALLEL) -count=1 -timeout=$(TIMEOUT) ./...
+	E2E_MESSAGES=1000000 go -C internal/e2e test -race -count=1 -timeout=20m -run=TestRandom -v .
+	E2E_FULL=1 go -C internal/e2e test -count=1 -timeout=20m -run='TestBounds|TestIsolation' -v .
 
 .PHONY: lint
 lint: check-modules $(GOLANGCI_LINT) ## Run the linters on every module, with the one configuration of the root.
