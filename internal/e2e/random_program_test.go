@@ -45,6 +45,7 @@ type settings struct {
 	callbacks   callbackKind
 	manual      bool // partitions are chosen by the messages
 	known       bool // WithTopics
+	borrowed    bool // over a client of the program's own
 
 	linger, maxBlock, delivery, unknown, closing, network time.Duration
 }
@@ -147,8 +148,8 @@ func (d disturbance) String() string {
 func (p *program) String() string {
 	var b strings.Builder
 	c := p.config
-	fmt.Fprintf(&b, "program %#x, %s: %v, acks %d, buffer %d/%d B/%d a topic, %d workers, callbacks %s, manual %t, known %t\n",
-		p.seed, p.theme, c.mode, c.acks, c.maxBuffered, c.maxBytes, c.perTopic, c.workers, c.callbacks, c.manual, c.known)
+	fmt.Fprintf(&b, "program %#x, %s: %v, acks %d, buffer %d/%d B/%d a topic, %d workers, callbacks %s, manual %t, known %t, borrowed %t\n",
+		p.seed, p.theme, c.mode, c.acks, c.maxBuffered, c.maxBytes, c.perTopic, c.workers, c.callbacks, c.manual, c.known, c.borrowed)
 	fmt.Fprintf(&b, "  linger %v, block %v, delivery %v, unknown topic %v, close %v, network %v, largest %d\n",
 		c.linger, c.maxBlock, c.delivery, c.unknown, c.closing, c.network, c.maxMessage)
 	fmt.Fprintf(&b, "  topics %v, %%: %+v, lossless %t, heals %t, callbacks do %v in %d %%\n",
@@ -166,7 +167,6 @@ func (p *program) String() string {
 func (c *settings) options() producer.Options {
 	options := producer.Options{
 		quick(c.mode),
-		networkTimeouts(c.network),
 		producer.WithAcks(c.acks),
 		producer.WithMaxBuffered(c.maxBuffered),
 		producer.WithMaxBufferedBytes(c.maxBytes),
@@ -178,6 +178,9 @@ func (c *settings) options() producer.Options {
 		producer.WithDeliveryTimeout(c.delivery),
 		producer.WithUnknownTopicTimeout(c.unknown),
 		producer.WithCloseTimeout(c.closing),
+	}
+	if !c.borrowed {
+		options = append(options, networkTimeouts(c.network))
 	}
 	if c.perTopic > 0 {
 		options = append(options, producer.WithMaxBufferedPerTopic(c.perTopic))

@@ -23,27 +23,41 @@ type subject interface {
 	SendAll(ctx context.Context, msgs []*sarama.ProducerMessage) error
 }
 
-// either gives a producer the calls of the other kind, which are never made.
+// either is a producer of one kind. It has the calls of the other kind too,
+// which are never made.
 type either struct {
-	*producer.Async
-	sync *producer.Sync
-}
-
-func (p either) SendAll(ctx context.Context, msgs []*sarama.ProducerMessage) error {
-	return p.sync.SendAll(ctx, msgs)
-}
-
-type eitherSync struct {
-	*producer.Sync
 	async *producer.Async
+	sync  *producer.Sync
 }
 
-func (p eitherSync) TrySend(ctx context.Context, msg *sarama.ProducerMessage) error {
+func (p either) subject() subject {
+	if p.sync != nil {
+		return struct {
+			*producer.Sync
+			asyncCalls
+		}{p.sync, asyncCalls(p)}
+	}
+	return struct {
+		*producer.Async
+		syncCalls
+	}{p.async, syncCalls(p)}
+}
+
+type (
+	asyncCalls either
+	syncCalls  either
+)
+
+func (p asyncCalls) TrySend(ctx context.Context, msg *sarama.ProducerMessage) error {
 	return p.async.TrySend(ctx, msg)
 }
 
-func (p eitherSync) SendFunc(ctx context.Context, msg *sarama.ProducerMessage, done producer.ResultFunc) error {
+func (p asyncCalls) SendFunc(ctx context.Context, msg *sarama.ProducerMessage, done producer.ResultFunc) error {
 	return p.async.SendFunc(ctx, msg, done)
+}
+
+func (p syncCalls) SendAll(ctx context.Context, msgs []*sarama.ProducerMessage) error {
+	return p.sync.SendAll(ctx, msgs)
 }
 
 // stage is a cluster on which programs run one after the other, each with its
@@ -62,6 +76,7 @@ type run struct {
 	stage   *stage
 	scene   *scene
 	subject subject
+	lent    sarama.Client         // what the producer borrows; nil: nothing
 	spoil   func(subject) subject // puts a mistake between program and producer; nil: none
 	names   []string              // of the topics, as planned
 	began   time.Time
@@ -163,13 +178,33 @@ func (r *run) construct(ctx context.Context, options producer.Options) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	addrs := r.stage.cluster.Addrs()
-	if r.config.sync {
-		p, err := producer.NewSync(ctx, addrs, options)
-		r.subject = eitherSync{Sync: p}
-		return err
+	var p either
+	var err error
+	switch {
+	case r.config.borrowed:
+		if err = r.lend(addrs); err != nil {
+			return err
+		}
+		if r.config.sync {
+			p.sync, err = producer.NewSyncFromClient(r.lent, options)
+		} else {
+			p.async, err = producer.NewAsyncFromClient(r.lent, options)
+		}
+	case r.config.sync:
+		p.sync, err = producer.NewSync(ctx, addrs, options)
+	default:
+		p.async, err = producer.NewAsync(ctx, addrs, options)
 	}
-	p, err := producer.NewAsync(ctx, addrs, options)
-	r.subject = either{Async: p}
+	r.subject = p.subject()
+	return err
+}
+
+// lend makes the client that the producer borrows.
+func (r *run) lend(addrs []string) (err error) {
+	conf := sarama.NewConfig()
+	conf.Net.DialTimeout, conf.Net.ReadTimeout, conf.Net.WriteTimeout = r.config.network, r.config.network, r.config.network
+	conf.Metadata.Retry.Max, conf.Metadata.Retry.Backoff = 1, 10*time.Millisecond
+	r.lent, err = sarama.NewClient(addrs, conf)
 	return err
 }
 
@@ -193,62 +228,15 @@ func (r *run) play() {
 	watcher.Wait()
 }
 
-// disturb runs one line of faults.
-func (r *run) disturb(line []disturbance) {
-	for _, planned := range line {
-		r.awaitSends(planned.at)
-		r.inject(planned)
-	}
-}
-
-// awaitSends waits until so many messages were sent, the senders have ended, or
-// nothing has happened for a while: they may wait for what is to come.
-func (r *run) awaitSends(n int) {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	last, idle := int64(-1), 0
-	for {
-		begun := r.begun.Load()
-		if begun >= int64(n) || idle > 50 {
-			return
-		}
-		if idle++; begun != last {
-			last, idle = begun, 0
-		}
-		select {
-		case <-tick.C:
-		case <-r.over:
-			return
-		}
-	}
-}
-
-func (r *run) inject(planned disturbance) {
-	f := faultNamed(planned.fault)
-	if f.alone {
-		r.stage.shape.Lock()
-		defer r.stage.shape.Unlock()
-	}
-	start := time.Since(r.began)
-	end, hits, err := f.begin(spot{r.scene, seeded(planned.seed, 0), planned.wide})
-	if err != nil {
-		r.violated("setup", "%s: %v", f.name, err)
-		return
-	}
-	if planned.hold > 0 {
-		pause(planned.hold)
-	} else {
-		<-r.over
-	}
-	if err := end(); err != nil {
-		r.violated("setup", "%s: %v", f.name, err)
-	}
-	r.note("fault %s from %v, %d hits", f.name, start.Round(time.Millisecond), hits())
-	r.see("fault: "+f.name, hits())
-}
-
 // tidy drops what a program leaves in the cluster.
 func (r *run) tidy() {
+	if r.lent != nil {
+		if r.lent.Closed() {
+			r.violated("setup", "the borrowed client was closed")
+		} else if err := r.lent.Close(); err != nil {
+			r.violated("setup", "the borrowed client: %v", err)
+		}
+	}
 	for _, name := range r.names {
 		_ = r.stage.cluster.DeleteTopic(name) // some were never there
 	}

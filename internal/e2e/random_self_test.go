@@ -195,7 +195,7 @@ func mistakes() map[string]brokenPromise {
 		}}, []string{outcomes}},
 		"a Close that waits too long": {mistake{close: func(b *bad, ctx context.Context) error {
 			err := b.subject.Close(ctx)
-			pause(afterCtx)
+			pause(2 * afterCtx)
 			return err
 		}}, []string{kindLate}},
 		"books that do not add up": {mistake{stats: func(b *bad) producer.Stats {

@@ -18,7 +18,11 @@ const refreshing = 2 * hedge
 // first message finds it.
 func (t *Transport) Ask(ctx context.Context, topic string) error {
 	if t.owned {
-		return existence(t.cluster.refresh(ctx, topic))
+		err := existence(t.cluster.refresh(ctx, topic))
+		if err == lane.ErrNoAnswer && t.cluster.topic(topic) != nil { //nolint:errorlint // nobody wraps it
+			return nil // the answer to an earlier question has come meanwhile
+		}
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

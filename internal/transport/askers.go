@@ -40,6 +40,9 @@ type askers struct {
 	mu   sync.Mutex // held for a few instructions
 	list []*asker   // in the order in which they are asked: in turn
 	owed int        // questions without an answer, also of askers that are dropped
+	// pace is how long answers take: it falls at once, and rises slowly, since
+	// one slow broker does not make a slow cluster.
+	pace time.Duration
 }
 
 // asker is one broker that is asked. Its fields are guarded by askers.mu.
@@ -48,9 +51,8 @@ type asker struct {
 	// owes is set while its question has no answer: the connection can be
 	// asked nothing else.
 	owes   bool
-	failed bool          // it gave no answer to its last question
-	took   time.Duration // how long its last answer took; 0: it gave none yet
-	used   time.Time     // when that was
+	failed bool      // it gave no answer to its last question
+	used   time.Time // when it answered last; zero: not yet
 }
 
 // adopt makes the addresses the ones that are asked. Connections to others are
@@ -116,7 +118,7 @@ func (a *askers) take(tried []string) (x *asker, later bool) {
 	x = a.list[best]
 	if x.owes || !x.used.IsZero() && time.Since(x.used) > idle {
 		a.drop(x)
-		x = &asker{broker: sarama.NewBroker(x.broker.Addr()), took: x.took}
+		x = &asker{broker: sarama.NewBroker(x.broker.Addr())}
 	}
 	x.owes = true
 	a.owed++
@@ -131,23 +133,19 @@ func (a *askers) answered(x *asker, took time.Duration, err error) {
 	a.owed--
 	x.owes, x.failed = false, err != nil
 	if err == nil {
-		x.took, x.used = took, time.Now()
+		x.used = time.Now()
+		a.pace = min(took, (a.pace+took)/2)
 	}
 	if !slices.Contains(a.list, x) {
 		a.drop(x)
 	}
 }
 
-// pace is how long the fastest of them takes to answer.
-func (a *askers) pace() (pace time.Duration) {
+// limits are how long a broker, and how long all of them, may think.
+func (a *askers) limits() (step, end time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, x := range a.list {
-		if x.took > 0 && (pace == 0 || x.took < pace) {
-			pace = x.took
-		}
-	}
-	return pace
+	return min(max(hedge, 2*a.pace), mostHedge), min(max(patience, 3*a.pace), mostPatience)
 }
 
 // question asks about topics: one broker, and a further one when it fails or is
@@ -163,17 +161,16 @@ func (a *askers) question(
 	const undecided, decided, overdue = 0, 1, 2
 	var (
 		state   atomic.Int32
-		pace    = a.pace()
-		step    = min(max(hedge, 2*pace), mostHedge)
-		end     = time.NewTimer(min(max(patience, 3*pace), mostPatience))
 		next    = time.NewTimer(0)
 		answers = make(chan answer, mostAsked) // as many as may come, so that none waits
 		tried   []string
 		errs    []error
 		asked   int
 	)
-	defer end.Stop()
 	defer next.Stop()
+	step, limit := a.limits()
+	end := time.NewTimer(limit)
+	defer end.Stop()
 	for {
 		select {
 		case got := <-answers:
