@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // Record is a record as it is stored in a topic.
@@ -102,7 +104,14 @@ func (c *Cluster) read(ctx context.Context, topic string, spans map[int32]span) 
 	for partition, s := range spans {
 		offsets[partition] = kgo.NewOffset().At(s.start)
 	}
+	// Without leader epochs, which metadata has from version 7 on. A consumer that
+	// sees one change asks where the log of the old one ended, and kfake does not
+	// know that of an epoch in which nothing was written: it says 0, which the
+	// consumer takes for the loss of everything.
+	versions := kversion.V4_0_0()
+	versions.SetMaxKeyVersion(int16(kmsg.Metadata), 6)
 	client, err := kgo.NewClient(
+		kgo.MaxVersions(versions),
 		kgo.SeedBrokers(c.Addrs()...),
 		kgo.Dialer(c.dialBackDoor),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),

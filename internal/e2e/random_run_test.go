@@ -182,7 +182,7 @@ func (r *run) construct(ctx context.Context, options producer.Options) error {
 	var err error
 	switch {
 	case r.config.borrowed:
-		if err = r.lend(addrs); err != nil {
+		if err := r.lend(addrs); err != nil {
 			return err
 		}
 		if r.config.sync {
@@ -201,6 +201,9 @@ func (r *run) construct(ctx context.Context, options producer.Options) error {
 
 // lend makes the client that the producer borrows.
 func (r *run) lend(addrs []string) (err error) {
+	if r.lent != nil {
+		_ = r.lent.Close() // of an attempt that the machine was too slow for
+	}
 	conf := sarama.NewConfig()
 	conf.Net.DialTimeout, conf.Net.ReadTimeout, conf.Net.WriteTimeout = r.config.network, r.config.network, r.config.network
 	conf.Metadata.Retry.Max, conf.Metadata.Retry.Backoff = 1, 10*time.Millisecond
