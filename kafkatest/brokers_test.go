@@ -17,7 +17,7 @@ import (
 func TestMoveLeader_movesThePartition(t *testing.T) {
 	t.Parallel()
 	cluster := start(t)
-	producer := newProducer(t, cluster, impatient())
+	producer := newProducer(t, cluster, steady())
 	require.NoError(t, send(producer, 0, "a"))
 	require.NoError(t, cluster.MoveLeader(topic, 0, 2))
 	leader, err := cluster.Leader(topic, 0)
@@ -76,7 +76,7 @@ func TestStopBroker_takesTheBrokerAwayAndStartBrokerBringsItBack(t *testing.T) {
 	_, err = net.Dial("tcp", addrs[0])
 	require.Error(t, err)
 	require.Equal(t, addrs, cluster.Addrs())
-	client := newClient(t, cluster, impatient())
+	client := newClient(t, cluster, steady())
 	require.Len(t, client.Brokers(), 2)
 	for p := range int32(3) {
 		leader, err := client.Leader(topic, p)
@@ -89,7 +89,7 @@ func TestStopBroker_takesTheBrokerAwayAndStartBrokerBringsItBack(t *testing.T) {
 
 	require.NoError(t, cluster.StartBroker(0))
 	require.NoError(t, cluster.MoveLeader(topic, 0, 0))
-	require.Len(t, newClient(t, cluster, impatient()).Brokers(), 3)
+	require.Len(t, newClient(t, cluster, steady()).Brokers(), 3)
 	require.NoError(t, send(newProducer(t, cluster, once()), 0, "a"))
 }
 
@@ -129,7 +129,7 @@ func TestOutage_refusesConnectionsAndReturnBringsEverythingBack(t *testing.T) {
 	t.Parallel()
 	cluster := start(t)
 	require.NoError(t, cluster.StopBroker(2))
-	producer := newProducer(t, cluster, impatient())
+	producer := newProducer(t, cluster, steady())
 	require.NoError(t, send(producer, 0, "a"))
 	addrs := cluster.Addrs()
 
@@ -221,7 +221,7 @@ func TestOutage_isACleanCut(t *testing.T) {
 		underWay := make(chan struct{})
 		before := len(values(t, cluster))
 		for p := range int32(6) {
-			producer := newProducer(t, cluster, patient())
+			producer := newProducer(t, cluster, once())
 			senders.Go(func() {
 				for send(producer, p%3, "a") == nil { // until the outage
 					if acknowledged.Add(1) == 100 {

@@ -20,7 +20,7 @@ func TestNew_hasThreeBrokersOnLoopbackByDefault(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, net.ParseIP(host).IsLoopback(), addr)
 	}
-	require.Len(t, newClient(t, cluster, impatient()).Brokers(), 3)
+	require.Len(t, newClient(t, cluster, steady()).Brokers(), 3)
 }
 
 func TestNew_reportsEverythingThatIsWrongWithTheOptions(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 func TestFaults_giveEachPartitionOfARequestItsOwnCode(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t, kafkatest.WithBrokers(1), kafkatest.WithTopic(topic, 5))
-	cfg := patient()
+	cfg := once()
 	cfg.Producer.Flush.Messages = 5 // one request
 	producer := newProducer(t, cluster, cfg)
 	faults := []*kafkatest.Fault{
@@ -197,7 +197,7 @@ func TestGarbleResponses_isNoticedByAClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := start(t)
-			producer := newProducer(t, cluster, patient())
+			producer := newProducer(t, cluster, once())
 			fault := cluster.GarbleResponses(fn, kafkatest.OnTopic(topic), kafkatest.Times(1))
 			err := send(producer, 0, "a")
 			require.Error(t, err)

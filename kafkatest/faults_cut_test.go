@@ -107,7 +107,7 @@ func TestCutRequests_losesWhatIsHeldOnTheConnection(t *testing.T) {
 	require.Equal(t, 1, cut.Hits())
 	cut.Remove()
 	held.Remove()
-	require.NoError(t, send(newProducer(t, cluster, patient()), 0, "c"))
+	require.NoError(t, send(newProducer(t, cluster, once()), 0, "c"))
 	require.Equal(t, []string{"c"}, values(t, cluster))
 }
 

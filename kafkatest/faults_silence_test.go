@@ -115,7 +115,7 @@ func TestForgetIdle_leavesAConnectionOpenOnWhichNothingPasses(t *testing.T) {
 	require.ErrorAs(t, err, &timeout)
 	require.True(t, timeout.Timeout())
 
-	require.NoError(t, send(newProducer(t, cluster, patient()), 0, "c"))
+	require.NoError(t, send(newProducer(t, cluster, once()), 0, "c"))
 	require.Equal(t, []string{"a", "c"}, values(t, cluster))
 	require.NoError(t, cluster.StopBroker(0))
 	_, err = io.Copy(io.Discard, client)

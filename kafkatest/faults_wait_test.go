@@ -14,7 +14,7 @@ import (
 func TestDelayRequests_storesNothingUntilTheDelayIsOver(t *testing.T) {
 	t.Parallel()
 	cluster := start(t)
-	producer := newProducer(t, cluster, patient())
+	producer := newProducer(t, cluster, once())
 	fault := cluster.DelayRequests(time.Hour, kafkatest.OnTopic(topic))
 	sent := make(chan error, 1)
 	go func() { sent <- send(producer, 0, "a") }()
@@ -38,7 +38,7 @@ func TestDelayRequests_storesNothingUntilTheDelayIsOver(t *testing.T) {
 func TestDelayResponses_storesBeforeTheDelay(t *testing.T) {
 	t.Parallel()
 	cluster := start(t)
-	producer := newProducer(t, cluster, patient())
+	producer := newProducer(t, cluster, once())
 	fault := cluster.DelayResponses(time.Hour, kafkatest.OnTopic(topic))
 	sent := make(chan error, 1)
 	go func() { sent <- send(producer, 0, "a") }()
@@ -115,7 +115,7 @@ func TestHoldRequests_deliversInOrderOnReleaseAndHoldsUpNobodyElse(t *testing.T)
 	other := dialRaw(t, cluster, 0)
 	other.send(requestFrame(7, metadataRequest()))
 	other.answer()
-	require.NoError(t, send(newProducer(t, cluster, patient()), 1, "other"))
+	require.NoError(t, send(newProducer(t, cluster, once()), 1, "other"))
 	require.Equal(t, []string{"other"}, values(t, cluster))
 
 	fault.Release()
@@ -139,7 +139,7 @@ func TestHoldRequests_deliversAStrayRequestOfAClientThatHasGone(t *testing.T) {
 	client.send(produceFrame(1, 0, "stray"))
 	require.NoError(t, fault.Wait(testContext(t), 1))
 	require.NoError(t, client.Close())
-	require.NoError(t, send(newProducer(t, cluster, patient()), 0, "later"))
+	require.NoError(t, send(newProducer(t, cluster, once()), 0, "later"))
 	require.Equal(t, []string{"later"}, values(t, cluster))
 
 	fault.Release()
@@ -158,7 +158,7 @@ func TestHoldRequests_areLostWithTheirBroker(t *testing.T) {
 	require.NoError(t, cluster.Outage())
 	require.NoError(t, cluster.Return())
 	fault.Remove()
-	require.NoError(t, send(newProducer(t, cluster, patient()), 0, "b"))
+	require.NoError(t, send(newProducer(t, cluster, once()), 0, "b"))
 	require.Equal(t, []string{"b"}, values(t, cluster))
 }
 

@@ -23,8 +23,9 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// impatient is a configuration that finds out about a fault quickly.
-func impatient() *sarama.Config {
+// steady is a configuration that tries again soon and does not time out: a test
+// that expects an answer gets it, however busy the machine is.
+func steady() *sarama.Config {
 	cfg := sarama.NewConfig()
 	cfg.Producer.Return.Successes = true
 	cfg.Producer.RequiredAcks = sarama.WaitForAll
@@ -33,23 +34,23 @@ func impatient() *sarama.Config {
 	cfg.Producer.Retry.Backoff = 10 * time.Millisecond
 	cfg.Metadata.Retry.Max = 3
 	cfg.Metadata.Retry.Backoff = 10 * time.Millisecond
-	cfg.Net.DialTimeout = time.Second
-	cfg.Net.ReadTimeout = 300 * time.Millisecond
-	cfg.Net.WriteTimeout = time.Second
+	cfg.Net.DialTimeout = 30 * time.Second
+	cfg.Net.ReadTimeout = 30 * time.Second
+	cfg.Net.WriteTimeout = 30 * time.Second
 	return cfg
 }
 
-// once is impatient without retries.
+// once is steady without retries.
 func once() *sarama.Config {
-	cfg := impatient()
+	cfg := steady()
 	cfg.Producer.Retry.Max = 0
 	return cfg
 }
 
-// patient is once with time-outs that do not matter to a test.
-func patient() *sarama.Config {
-	cfg := once()
-	cfg.Net.ReadTimeout = 30 * time.Second
+// impatient is steady for tests in which answers do not come.
+func impatient() *sarama.Config {
+	cfg := steady()
+	cfg.Net.ReadTimeout = 300 * time.Millisecond
 	return cfg
 }
 

@@ -18,7 +18,7 @@ func TestRecords_returnsRecordsAsTheyWereSent(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t, kafkatest.WithTopic(topic, 1))
 	at := time.UnixMilli(1_700_000_000_123)
-	producer := newProducer(t, cluster, impatient())
+	producer := newProducer(t, cluster, steady())
 	for _, msg := range []*sarama.ProducerMessage{
 		{Key: sarama.StringEncoder("k"), Value: sarama.StringEncoder("v"), Timestamp: at, Headers: []sarama.RecordHeader{
 			{Key: []byte("a"), Value: []byte("1")},
@@ -49,7 +49,7 @@ func TestRecords_returnsRecordsAsTheyWereSent(t *testing.T) {
 func TestRecords_areOrderedByPartitionThenOffset(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t, kafkatest.WithTopic(topic, 4))
-	producer := newProducer(t, cluster, impatient())
+	producer := newProducer(t, cluster, steady())
 	for i := range 40 {
 		require.NoError(t, send(producer, int32(i%3), strconv.Itoa(i))) // partition 3 stays empty
 	}
@@ -98,7 +98,7 @@ func TestRecords_readsEveryCodec(t *testing.T) {
 		sarama.CompressionNone, sarama.CompressionGZIP, sarama.CompressionSnappy, sarama.CompressionLZ4, sarama.CompressionZSTD,
 	}
 	for i, codec := range codecs {
-		cfg := impatient()
+		cfg := steady()
 		cfg.Producer.Compression = codec
 		require.NoError(t, send(newProducer(t, cluster, cfg), 0, strconv.Itoa(i)))
 	}
@@ -108,7 +108,7 @@ func TestRecords_readsEveryCodec(t *testing.T) {
 func TestRecords_doesNotCareAboutFaultsAndOutages(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t, kafkatest.WithTopic(topic, 3))
-	producer := newProducer(t, cluster, impatient())
+	producer := newProducer(t, cluster, steady())
 	for i := range 3 {
 		require.NoError(t, send(producer, int32(i), strconv.Itoa(i)))
 	}
@@ -124,7 +124,7 @@ func TestRecords_doesNotCareAboutFaultsAndOutages(t *testing.T) {
 func TestRecords_endsWithTheContext(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Start(t, kafkatest.WithTopic(topic, 1))
-	require.NoError(t, send(newProducer(t, cluster, impatient()), 0, "a"))
+	require.NoError(t, send(newProducer(t, cluster, steady()), 0, "a"))
 	reason := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(reason)
