@@ -29,6 +29,14 @@ import (
 // never negative.
 type Budget struct {
 	maxMessages, maxBytes int64
+	// lotMessages and lotBytes are how much room makes it worth while to wake
+	// those in line. Less is handed out after pause: with a full budget every
+	// release would otherwise wake one sender for one message, which costs more
+	// than the message.
+	lotMessages, lotBytes int64
+	// armed says that the line will be served after pause. It is lowered before
+	// the line is looked at, so a release that finds it raised is seen.
+	armed atomic.Bool
 
 	// messages and bytes are what is taken. take never lets them pass its
 	// limit, not even for an instant: max, or twice max for Overdraw.
@@ -69,13 +77,24 @@ const (
 	TimedOut             // timeout fired first
 )
 
+// parts is into how many lots a budget is divided, and pause how long room for
+// less than one is kept from those in line. No waiter of a small budget (under
+// parts messages) waits for either.
+const (
+	parts = 16
+	pause = time.Millisecond
+)
+
 // New returns a budget of that size. With maxBytes <= 0 bytes are counted but
 // not limited.
 func New(maxMessages, maxBytes int64) *Budget {
 	if maxBytes <= 0 {
 		maxBytes = math.MaxInt64
 	}
-	return &Budget{maxMessages: maxMessages, maxBytes: maxBytes}
+	return &Budget{
+		maxMessages: maxMessages, maxBytes: maxBytes,
+		lotMessages: maxMessages / parts, lotBytes: maxBytes / parts,
+	}
 }
 
 // Fits reports whether a message of that size can ever be granted. Callers must
@@ -147,8 +166,9 @@ func (b *Budget) Acquire(
 	}
 }
 
-// Release gives back the room of one message of that size, and grants it to
-// those at the head of the line, one after the other, as far as they fit.
+// Release gives back the room of one message of that size. Those at the head of
+// the line get it, one after the other, as far as they fit: at once if there is
+// a lot of room, else a millisecond later.
 func (b *Budget) Release(bytes int64) {
 	b.messages.Add(-1)
 	b.bytes.Add(-bytes)
@@ -160,6 +180,20 @@ func (b *Budget) released() {
 	if b.waiting.Load() == 0 {
 		return
 	}
+	if b.maxMessages-b.messages.Load() >= b.lotMessages && b.maxBytes-b.bytes.Load() >= b.lotBytes {
+		b.serve()
+		return
+	}
+	if !b.armed.Load() && b.armed.CompareAndSwap(false, true) {
+		time.AfterFunc(pause, func() {
+			b.armed.Store(false)
+			b.serve()
+		})
+	}
+}
+
+// serve grants what room there is to those in line.
+func (b *Budget) serve() {
 	b.mu.Lock()
 	granted := b.grant()
 	b.mu.Unlock()

@@ -18,7 +18,11 @@ func (b *Budget) join(bytes int64) *waiter {
 	b.waiting.Add(1)
 	// Room that came back since TryAcquire failed was released by someone who
 	// saw nobody waiting: only now is it certain that the next one will look.
-	granted := b.grant()
+	// Behind others there is nothing to look for: they did, and do not fit.
+	var granted *waiter
+	if b.first == w {
+		granted = b.grant()
+	}
 	b.mu.Unlock()
 	wake(granted)
 	return w
