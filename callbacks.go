@@ -15,18 +15,25 @@ type calls core
 
 var _ dispatch.Handler = (*calls)(nil)
 
-// The steps of a record, in this order.
-const (
-	stepResult  = iota // SendFunc's function
-	stepOutcome        // OnSuccess or OnError, or the log line in place of one
-)
+// isResult reports whether a step is SendFunc's function. It is the first, if
+// there is one; the next is OnSuccess or OnError, or the log line in place of
+// one. More there are not.
+func isResult(r *record.Record, step int) bool { return r.OnResult != nil && step == 0 }
+
+// steps is how many steps a record has.
+func steps(r *record.Record) int {
+	if r.OnResult != nil {
+		return 2
+	}
+	return 1
+}
 
 // wanted reports whether anybody is to be told of the record's outcome.
 func (h *calls) wanted(r *record.Record) bool {
 	if r.OnResult != nil {
 		return true
 	}
-	if r.Cause == nil {
+	if r.Cause() == nil {
 		return h.cfg.onSuccess != nil
 	}
 	return h.cfg.onError != nil || h.unseen(r)
@@ -41,23 +48,22 @@ func (h *calls) unseen(r *record.Record) bool {
 // Call runs one function.
 func (h *calls) Call(r *record.Record, step int) (more bool) {
 	ctx := r.BeginCalls()
-	switch step {
-	case stepResult:
-		if r.OnResult != nil {
-			r.OnResult(ctx, r.Report, r.Cause)
-		}
+	if isResult(r, step) {
+		r.OnResult(ctx, r.Report(), r.Cause())
 		return true
-	case stepOutcome:
-		switch {
-		case r.Cause == nil:
-			if h.cfg.onSuccess != nil {
-				h.cfg.onSuccess(ctx, r.Report)
-			}
-		case h.cfg.onError != nil:
-			h.cfg.onError(ctx, r.Report, r.Cause)
-		case h.unseen(r):
-			h.log.failed(r.Cause)
+	}
+	if step >= steps(r) {
+		return false
+	}
+	switch {
+	case r.Cause() == nil:
+		if h.cfg.onSuccess != nil {
+			h.cfg.onSuccess(ctx, r.Report())
 		}
+	case h.cfg.onError != nil:
+		h.cfg.onError(ctx, r.Report(), r.Cause())
+	case h.unseen(r):
+		h.log.failed(r.Cause())
 	}
 	return false
 }
@@ -71,7 +77,7 @@ func (h *calls) Done(r *record.Record) {
 // Failed reports a callback that panicked or ended its goroutine.
 func (h *calls) Failed(r *record.Record, step int, f dispatch.Failure) {
 	h.counts.panics.Add(1)
-	h.log.panicked(h.name(r, step), r.Topic, f)
+	h.log.panicked(h.name(r, step), r.Lane.Topic(), f)
 }
 
 // Slow reports a callback that takes too long.
@@ -84,9 +90,9 @@ func (h *calls) Slow(r *record.Record, step int, running time.Duration) {
 func (h *calls) name(r *record.Record, step int) string {
 	var f any
 	switch {
-	case step == stepResult:
+	case isResult(r, step):
 		f = r.OnResult
-	case r.Cause == nil:
+	case r.Cause() == nil:
 		f = h.cfg.onSuccess
 	default:
 		f = h.cfg.onError

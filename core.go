@@ -82,7 +82,7 @@ func newCore(cfg *config, open func(c *core) (seam, error)) (*core, error) {
 		cfg: cfg, log: newLogger(cfg.logger), home: &record.Home{},
 		gate:     gate.New(),
 		budget:   budget.New(int64(cfg.maxBuffered), cfg.maxBufferedBytes),
-		registry: &registry.Registry{},
+		registry: registry.New(),
 		aborting: make(chan struct{}), closed: make(chan struct{}), stop: make(chan struct{}),
 	}
 	c.lanes = lane.New(lane.Config{
@@ -139,7 +139,7 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 	if c.gate.Closed() {
 		return nil, ErrClosed
 	}
-	r, err := c.copy(ctx, msg)
+	cp, err := c.copy(ctx, msg)
 	if err != nil {
 		return nil, err
 	}
@@ -149,87 +149,91 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 		return nil, ErrClosed
 	}
 	defer c.gate.Leave()
-	l := c.lanes.Use(r.Topic)
+	r := cp.Record
+	l := c.lanes.Use(r.Msg.Topic)
 	defer l.Leave()
-	if err := c.room(ctx, l, r, d); err != nil {
+	waited, err := c.room(ctx, l, r.Size(), d)
+	if err != nil {
 		return nil, err
 	}
+	if waited {
+		cp.Now = time.Now()
+	}
 	r.Lane, r.Wait, r.OnResult = l, d.wait, record.ResultFunc(d.onResult)
-	c.registry.Add(r)
+	c.registry.Add(r, cp.Now)
 	c.lanes.Submit(l, r)
 	return r, nil
 }
 
 // copy makes the record of a message, and refuses what cannot be sent.
-func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage) (*record.Record, error) {
+func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage) (record.Copy, error) {
 	if len(c.cfg.interceptors) > 0 && msg != nil {
 		var err error
 		if msg, err = c.intercept(msg); err != nil {
-			return nil, invalidMessage(err)
+			return record.Copy{}, invalidMessage(err)
 		}
 	}
 	cp, err := record.New(ctx, msg, c.home)
 	if err != nil {
-		return nil, invalidMessage(err)
+		return record.Copy{}, invalidMessage(err)
 	}
-	if cp.Wire > c.cfg.maxMessageBytes {
+	if cp.Record == nil || cp.Wire > c.cfg.maxMessageBytes {
 		// Not how large it is: logs are grouped by the text.
-		return nil, fmt.Errorf("%w: at most %d bytes are allowed (WithMaxMessageBytes)",
+		return record.Copy{}, fmt.Errorf("%w: at most %d bytes are allowed (WithMaxMessageBytes)",
 			ErrMessageTooLarge, c.cfg.maxMessageBytes)
 	}
-	if !c.budget.Fits(cp.Record.Size) {
-		return nil, fmt.Errorf("%w: the whole buffer has %d bytes (WithMaxBufferedBytes)",
+	if !c.budget.Fits(cp.Record.Size()) {
+		return record.Copy{}, fmt.Errorf("%w: the whole buffer has %d bytes (WithMaxBufferedBytes)",
 			ErrMessageTooLarge, c.cfg.maxBufferedBytes)
 	}
-	return cp.Record, nil
+	return cp, nil
 }
 
 func invalidMessage(cause error) error { return fmt.Errorf("%w: %w", ErrInvalidMessage, cause) }
 
-// room takes the message's room: first in its topic's part of the budget, then
-// in the whole, so that a sender who waits for its topic holds nothing that
-// others could use.
-func (c *core) room(ctx context.Context, l *lane.Lane, r *record.Record, d delivery) error {
+// room takes room for a message of that size: first in its topic's part of the
+// budget, then in the whole, so that a sender who waits for its topic holds
+// nothing that others could use. It reports whether it waited.
+func (c *core) room(ctx context.Context, l *lane.Lane, size int64, d delivery) (waited bool, err error) {
 	topic := l.Room()
-	if topic == nil || topic.TryAcquire(r.Size) {
-		if c.budget.TryAcquire(r.Size) {
-			return nil
+	if topic == nil || topic.TryAcquire(size) {
+		if c.budget.TryAcquire(size) {
+			return false, nil
 		}
 		if topic != nil {
-			topic.Release(r.Size)
+			topic.Release(size)
 		}
 	}
 	if d.try {
-		return ErrBufferFull
+		return false, ErrBufferFull
 	}
 	if c.inCallback(ctx) {
-		return c.overdraw(topic, r.Size)
+		return false, c.overdraw(topic, size)
 	}
 	block := c.cfg.maxBlock
 	if !d.until.IsZero() {
 		block = time.Until(d.until)
 	}
 	if block <= 0 {
-		return ErrBufferFull
+		return false, ErrBufferFull
 	}
 	c.counts.waiting.Add(1)
 	defer c.counts.waiting.Add(-1)
 	timer := time.NewTimer(block)
 	defer timer.Stop()
 	if topic != nil {
-		if err := c.waitFor(ctx, topic, timer.C, r.Size); err != nil {
-			return err
+		if err := c.waitFor(ctx, topic, timer.C, size); err != nil {
+			return true, err
 		}
 	}
-	if err := c.waitFor(ctx, c.budget, timer.C, r.Size); err != nil {
+	if err := c.waitFor(ctx, c.budget, timer.C, size); err != nil {
 		if topic != nil {
-			topic.Release(r.Size)
+			topic.Release(size)
 		}
-		return err
+		return true, err
 	}
 	// The delivery timeout counts from here.
-	r.Accepted = time.Now()
-	return nil
+	return true, nil
 }
 
 func (c *core) waitFor(ctx context.Context, b *budget.Budget, timeout <-chan time.Time, size int64) error {
@@ -308,8 +312,8 @@ func (c *core) returned(outcomes []transport.Outcome) {
 
 func (c *core) deliveryError(r *record.Record, partition int32, status Persistence, cause error) *DeliveryError {
 	return &DeliveryError{
-		Topic: r.Topic, Partition: partition, Status: status,
-		Attempts: r.Attempts(), Elapsed: time.Since(r.Accepted), Err: cause,
+		Topic: r.Lane.Topic(), Partition: partition, Status: status,
+		Attempts: r.Attempts(), Elapsed: c.registry.Age(r), Err: cause,
 	}
 }
 
@@ -365,15 +369,15 @@ func (c *core) neverHanded(records []*record.Record, cause error) {
 // for each record, by whoever completed it. It waits for nothing.
 func (c *core) decided(r *record.Record, failure *DeliveryError) {
 	if failure != nil {
-		r.Cause = failure // a nil *DeliveryError must not become an error
+		r.Fail(failure) // a nil *DeliveryError must not become an error
 	}
 	if c.counts.closing.Load() {
 		c.counts.sinceClose(failure)
 	}
 	w := r.Wait
 	if w != nil {
-		m := r.Report
-		w.Result = record.Result{Partition: m.Partition, Offset: m.Offset, Timestamp: m.Timestamp, Err: r.Cause}
+		m := r.Report()
+		w.Result = record.Result{Partition: m.Partition, Offset: m.Offset, Timestamp: m.Timestamp, Err: r.Cause()}
 	}
 	if (*calls)(c).wanted(r) {
 		c.callbacks.Enqueue(r)
@@ -403,13 +407,13 @@ func (c *core) finish(r *record.Record) {
 	if r.Finish() {
 		c.free(r)
 	}
-	c.registry.Finish(r, r.Cause == nil)
+	c.registry.Finish(r, r.Cause() == nil)
 }
 
 // free gives the room of a record back that nobody holds any more.
 func (c *core) free(r *record.Record) {
-	r.Lane.Free(r.Size)
-	c.budget.Release(r.Size)
+	r.Lane.Free(r.Size())
+	c.budget.Release(r.Size())
 }
 
 // expire ends records that have no outcome within the delivery timeout. It

@@ -115,7 +115,7 @@ func TestSend_theLinesOfTopicsAreServedSideBySide(t *testing.T) {
 		}
 		got := map[string][]string{}
 		for _, r := range f.submitted() {
-			got[r.Topic] = append(got[r.Topic], r.Msg.Metadata.(string)) //nolint:errcheck,forcetypeassert // tagged
+			got[r.Msg.Topic] = append(got[r.Msg.Topic], r.Msg.Metadata.(string)) //nolint:errcheck,forcetypeassert // tagged
 		}
 		for _, topic := range topics {
 			require.Equal(t, numbered(each), got[topic], topic)

@@ -55,7 +55,7 @@ func TestStuck_aTopicWithoutProgressForAnHourCostsItsPartOfTheBudgetAndNoMore(t 
 					WithSaramaConfig(func(c *sarama.Config) { c.ChannelBufferSize = 8 }))
 				var healed atomic.Bool
 				f.submit = func(r *record.Record) {
-					if r.Topic == "healthy" || healed.Load() {
+					if r.Msg.Topic == "healthy" || healed.Load() {
 						f.deliver(r)
 						return
 					}

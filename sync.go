@@ -102,7 +102,9 @@ func (p *Sync) SendAll(ctx context.Context, msgs []*sarama.ProducerMessage) erro
 
 // await waits for the outcome of a record or for the end of ctx.
 func (p *Sync) await(ctx context.Context, r *record.Record, w *record.Waiter, msg *sarama.ProducerMessage) error {
-	if !reached(w.Done, ctx.Done()) {
+	if end := ctx.Done(); end == nil {
+		<-w.Done
+	} else if !reached(w.Done, end) {
 		if r.RefuseUnbatched() {
 			p.core.gaveUp(r, 0, endError(ctx))
 		} else if r.Abandon(); !r.Completed() {

@@ -68,7 +68,7 @@ func New(n int, slow time.Duration, h Handler) *Dispatcher {
 func (d *Dispatcher) Enqueue(r *record.Record) {
 	w := d.workers[0]
 	if n := uint64(len(d.workers)); n > 1 {
-		hash := maphash.String(d.seed, r.Topic) + uint64(uint32(r.Report.Partition))
+		hash := maphash.String(d.seed, r.Report().Topic) + uint64(uint32(r.Report().Partition))
 		w = d.workers[hash%n]
 	}
 	w.enqueue(r)

@@ -43,7 +43,7 @@ func TestDispatcher_manyWorkersKeepTheOrderOfEachPartition(t *testing.T) {
 		for p := range partitions {
 			only := func(all []*record.Record) (of []*record.Record) {
 				for _, r := range all {
-					if int(r.Report.Partition) == p {
+					if int(r.Report().Partition) == p {
 						of = append(of, r)
 					}
 				}
@@ -167,7 +167,7 @@ func TestDispatcher_Failed_tellsHowAndWhere(t *testing.T) {
 			if step > 0 {
 				return false
 			}
-			if r.Report.Partition == 0 {
+			if r.Report().Partition == 0 {
 				panicHere()
 			}
 			runtime.Goexit()

@@ -83,9 +83,7 @@ func (h *handler) of(what string) []*record.Record {
 
 // decided is a record whose outcome is known.
 func decided(partition int32) *record.Record {
-	r := &record.Record{Msg: sarama.ProducerMessage{Topic: "t"}}
-	r.Report = &sarama.ProducerMessage{Topic: "t", Partition: partition}
-	return r
+	return &record.Record{Msg: sarama.ProducerMessage{Topic: "t", Partition: partition}}
 }
 
 // several are records of that many partitions, in turn.

@@ -21,7 +21,7 @@ const slowLimit = 5 * time.Second
 // milliseconds.
 func lasting() *handler {
 	return &handler{call: func(r *record.Record, _ int) bool {
-		<-time.After(time.Duration(r.Report.Partition) * time.Millisecond)
+		<-time.After(time.Duration(r.Report().Partition) * time.Millisecond)
 		return false
 	}}
 }

@@ -135,7 +135,7 @@ func (s *Set) fail(l *Lane, err error) {
 func (l *Lane) abandoned() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.first != nil {
+	if l.queue.Len() > 0 {
 		return false
 	}
 	l.checking = false

@@ -29,20 +29,22 @@ type Lane struct {
 	backlog atomic.Int64
 	// inside counts the records that the transport has.
 	inside atomic.Int64
-	// live counts those of them whose outcome is open: for them it is worth
-	// asking the cluster again and again.
-	live atomic.Int64
+	// decided counts those of them whose outcome was decided without the
+	// transport. For the others it is worth asking the cluster again and again.
+	decided atomic.Int64
 
 	// ready says that the lane is in the feeder's list, or about to be.
 	ready atomic.Bool
+	// soon says that ready will be raised after pause.
+	soon atomic.Bool
 
 	// users counts the senders that have looked the lane up and not put a
 	// record into it yet. It becomes removed when the lane is taken out of the
 	// set; it is never both.
 	users atomic.Int64
 
-	mu          sync.Mutex // held for a few instructions
-	first, last *record.Record
+	mu    sync.Mutex // held for a few instructions
+	queue record.Queue
 	// checking says that a goroutine is asking the cluster for the topic.
 	checking bool
 }
@@ -76,7 +78,7 @@ func (l *Lane) tidy() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open.Load() || l.checking || l.first != nil || l.inside.Load() != 0 ||
+	if l.open.Load() || l.checking || l.queue.Len() > 0 || l.inside.Load() != 0 ||
 		l.room != nil && l.room.Messages() != 0 {
 		return
 	}
@@ -87,6 +89,9 @@ func (l *Lane) tidy() {
 
 var _ record.Lane = (*Lane)(nil)
 
+// Topic is the lane's.
+func (l *Lane) Topic() string { return l.topic }
+
 // Room is the topic's part of the budget, nil if it has no limit.
 func (l *Lane) Room() *budget.Budget { return l.room }
 
@@ -95,7 +100,7 @@ func (l *Lane) suspect() {
 	l.mu.Lock()
 	l.open.Store(false)
 	// What is queued already has nobody else to ask for it.
-	check := l.first != nil && !l.checking
+	check := l.queue.Len() > 0 && !l.checking
 	l.checking = l.checking || check
 	l.mu.Unlock()
 	if check {
@@ -114,7 +119,6 @@ func (l *Lane) pass() bool {
 // take takes a place in the transport.
 func (l *Lane) take() bool {
 	if l.inside.Add(1) <= l.set.limit {
-		l.live.Add(1)
 		return true
 	}
 	// What was taken too much for a moment may have kept the feeder from
@@ -127,95 +131,81 @@ func (l *Lane) take() bool {
 // whoever queues a record raises backlog before looking at inside, whoever
 // leaves lowers inside before looking at backlog, so one of them sees the other.
 func (l *Lane) leave() {
-	l.inside.Add(-1)
-	if l.backlog.Load() > 0 {
+	inside := l.inside.Add(-1)
+	switch {
+	case l.backlog.Load() == 0:
+	case inside <= l.set.low:
 		l.set.wake(l)
+	default:
+		l.set.wakeSoon(l)
 	}
 }
 
 // push queues a record. check is true if the caller has to start asking for the
-// topic. It reports not ok for a record that was given up on its way here:
-// nobody would take it out of the queue again.
-func (l *Lane) push(r *record.Record) (check, ok bool) {
+// topic, first if the feeder was idle. It reports not ok for a record that was
+// given up on its way here: nobody would take it out of the queue again.
+func (l *Lane) push(r *record.Record) (check, first, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.Completed() {
-		return false, false
+		return false, false, false
 	}
-	l.backlog.Add(1)
-	r.Queued = true
-	r.LanePrev = l.last
-	if l.last == nil {
-		l.first = r
-	} else {
-		l.last.LaneNext = r
-	}
-	l.last = r
+	first = l.backlog.Add(1) == 1
+	l.queue.Push(r)
 	if !l.open.Load() && !l.checking {
 		l.checking = true
-		return true, true
+		return true, first, true
 	}
-	return false, true
+	return false, first, true
 }
 
-// pop takes the oldest record and a place in the transport for it.
-func (l *Lane) pop() *record.Record {
+// pop takes the oldest records and places in the transport for them, as many as
+// there are of both and into has room for.
+func (l *Lane) pop(into []*record.Record) []*record.Record {
 	if !l.open.Load() {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.first
-	if r == nil || !l.takeLocked() {
-		return nil
+	n := l.takeUpTo(int64(min(cap(into), l.queue.Len())))
+	into = into[:0]
+	for range n {
+		into = append(into, l.queue.Pop())
 	}
-	l.unlink(r)
-	return r
+	return into
 }
 
-// takeLocked is take for the feeder, which needs no wake-up: it looks again
-// when a place is given back. Requires: mu held.
-func (l *Lane) takeLocked() bool {
-	if l.inside.Add(1) <= l.set.limit {
-		l.live.Add(1)
-		return true
+// takeUpTo takes up to n places for the feeder. It needs no wake-up if there are
+// fewer: the lane was not ready any more when it looked, so that whoever gives a
+// place back from here on makes it ready again.
+func (l *Lane) takeUpTo(n int64) int64 {
+	for {
+		inside := l.inside.Load()
+		n = min(n, l.set.limit-inside)
+		if n <= 0 {
+			return 0
+		}
+		if l.inside.CompareAndSwap(inside, inside+n) {
+			return n
+		}
 	}
-	// A place that was given back in between would be missed without this look.
-	return l.inside.Add(-1) < l.set.limit && l.takeLocked()
-}
-
-// unlink takes a record out of the queue. Requires: mu held, r.Queued.
-func (l *Lane) unlink(r *record.Record) {
-	if r.LanePrev == nil {
-		l.first = r.LaneNext
-	} else {
-		r.LanePrev.LaneNext = r.LaneNext
-	}
-	if r.LaneNext == nil {
-		l.last = r.LanePrev
-	} else {
-		r.LaneNext.LanePrev = r.LanePrev
-	}
-	r.LanePrev, r.LaneNext = nil, nil
-	r.Queued = false
 }
 
 // Withdraw takes a record out of the queue. False: it is not there (any more).
 func (l *Lane) Withdraw(r *record.Record) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !r.Queued {
+	if !l.queue.Remove(r) {
 		return false
 	}
-	l.unlink(r)
 	l.backlog.Add(-1)
 	return true
 }
 
 // Returned gives a record's place in the transport back.
 func (l *Lane) Returned(completed bool) {
-	if !completed {
-		l.live.Add(-1)
+	if completed {
+		l.decided.Add(-1) // before inside is lowered, or live might miss one
 	}
 	l.leave()
 	l.tidy()
@@ -223,10 +213,13 @@ func (l *Lane) Returned(completed bool) {
 
 // Completed says that the outcome of a record in the transport was decided
 // without it.
-func (l *Lane) Completed() { l.live.Add(-1) }
+func (l *Lane) Completed() { l.decided.Add(1) }
 
 // Recalled takes Completed back for a record that was never in the transport.
-func (l *Lane) Recalled() { l.live.Add(1) }
+func (l *Lane) Recalled() { l.decided.Add(-1) }
+
+// live is how many records the transport has whose outcome is open.
+func (l *Lane) live() int64 { return l.inside.Load() - l.decided.Load() }
 
 // Free gives room in the topic's part of the budget back.
 func (l *Lane) Free(size int64) {
@@ -241,8 +234,7 @@ func (l *Lane) drain() (records []*record.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.checking = false
-	for r := l.first; r != nil; r = l.first {
-		l.unlink(r)
+	for r := l.queue.Pop(); r != nil; r = l.queue.Pop() {
 		l.backlog.Add(-1)
 		records = append(records, r)
 	}

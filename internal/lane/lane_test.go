@@ -77,12 +77,12 @@ func TestLane_placesComeBackHoweverARecordEnds(t *testing.T) {
 		l := of(s, "t")
 		for range 5 {
 			send(s, l, 2)
-			require.EqualValues(t, 2, l.live.Load())
+			require.EqualValues(t, 2, l.live())
 			l.Returned(false)
 			l.Completed() // it timed out
-			require.Zero(t, l.live.Load())
+			require.Zero(t, l.live())
 			l.Returned(true)
-			require.Zero(t, l.live.Load())
+			require.Zero(t, l.live())
 			require.Zero(t, l.inside.Load())
 			require.Zero(t, l.backlog.Load())
 		}

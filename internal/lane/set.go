@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/saramakit/producer/internal/budget"
 	"github.com/saramakit/producer/internal/record"
@@ -27,6 +28,11 @@ type Config struct {
 type Set struct {
 	cfg   Config
 	limit int64
+	// low is how few records of a topic must be in the transport for the feeder
+	// to be woken at once. Above it the transport has enough to do, and to wake
+	// the feeder for each place would cost more than the record: pause is soon
+	// enough.
+	low   int64
 	lanes sync.Map // topic -> *Lane
 
 	stop context.CancelFunc
@@ -42,13 +48,18 @@ type Set struct {
 	ready []*Lane
 	// stopped says that no check may be started any more.
 	stopped bool
-	signal  chan struct{} // holds one signal: ready is not empty
+	// late are the lanes that become ready after pause.
+	late   []*Lane
+	signal chan struct{} // holds one signal: ready is not empty
 }
 
 // New returns a Set whose feeder runs until Stop.
 func New(cfg Config) *Set {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Set{cfg: cfg, limit: int64(cfg.Limit), ctx: ctx, stop: stop, signal: make(chan struct{}, 1), asking: make(chan struct{}, mostAsking)}
+	s := &Set{
+		cfg: cfg, limit: int64(cfg.Limit), low: int64(cfg.Limit - cfg.Limit/8), ctx: ctx, stop: stop,
+		signal: make(chan struct{}, 1), asking: make(chan struct{}, mostAsking),
+	}
 	s.wg.Go(s.feed)
 	return s
 }
@@ -59,7 +70,7 @@ func (s *Set) Use(topic string) *Lane {
 		if l := s.Find(topic); l != nil && l.use() {
 			return l
 		}
-		l := &Lane{set: s, topic: topic}
+		l := &Lane{set: s, topic: topic, queue: record.Queue{Kind: record.OfLane}}
 		if s.cfg.PerTopic > 0 {
 			l.room = budget.New(s.cfg.PerTopic, 0)
 		}
@@ -87,7 +98,7 @@ func (s *Set) Open(topic string) {
 // open.
 func (s *Set) Live(topic string) bool {
 	l := s.Find(topic)
-	return l != nil && l.live.Load() > 0
+	return l != nil && l.live() > 0
 }
 
 // Suspect makes the next records of a topic wait until the cluster has said
@@ -106,15 +117,16 @@ func (s *Set) Submit(l *Lane, r *record.Record) {
 		s.cfg.Submit(r)
 		return
 	}
-	check, ok := l.push(r)
+	check, first, ok := l.push(r)
 	switch {
 	case !ok:
 		s.cfg.Fail([]*record.Record{r}, record.ErrRefused)
 	case check:
 		s.startCheck(l)
-	case l.open.Load() && l.inside.Load() < s.limit:
-		// Without a place it is the next return that wakes the feeder, and
-		// without an open topic the end of the check.
+	case first && l.open.Load() && l.inside.Load() < s.limit:
+		// Whoever was first, or is just feeding, makes the feeder look at those
+		// behind too. Without a place it is the next return that wakes the
+		// feeder, and without an open topic the end of the check.
 		s.wake(l)
 	}
 }
@@ -133,12 +145,42 @@ func (s *Set) wake(l *Lane) {
 	}
 }
 
+// pause is how long a place in a nearly full transport may stay empty.
+const pause = time.Millisecond
+
+// wakeSoon is wake after pause.
+func (s *Set) wakeSoon(l *Lane) {
+	if l.soon.Load() || !l.soon.CompareAndSwap(false, true) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = append(s.late, l)
+	if len(s.late) == 1 {
+		time.AfterFunc(pause, s.wakeLate)
+	}
+}
+
+// wakeLate wakes the feeder for those that were late. Each counts as not late
+// before that, so that the next place it gives back is not missed.
+func (s *Set) wakeLate() {
+	s.mu.Lock()
+	late := s.late
+	s.late = nil
+	s.mu.Unlock()
+	for _, l := range late {
+		l.soon.Store(false)
+		s.wake(l)
+	}
+}
+
 // turn is how many records of one lane are fed before the next has its turn.
 const turn = 64
 
 // feed moves records from the queues into the transport, lane by lane, as long
 // as there are places. It is the only goroutine that does.
 func (s *Set) feed() {
+	chunk := make([]*record.Record, 0, turn)
 	for {
 		l := s.next()
 		if l == nil {
@@ -152,17 +194,14 @@ func (s *Set) feed() {
 		if s.ctx.Err() != nil {
 			return
 		}
-		for n := 0; ; n++ {
-			if n == turn {
-				s.wake(l)
-				break
-			}
-			r := l.pop()
-			if r == nil {
-				break
-			}
+		records := l.pop(chunk)
+		for _, r := range records {
 			s.cfg.Submit(r)
-			l.backlog.Add(-1)
+		}
+		l.backlog.Add(-int64(len(records)))
+		clear(records) // they may be gone long before the next come
+		if len(records) > 0 {
+			s.wake(l) // there may be more
 		}
 	}
 }

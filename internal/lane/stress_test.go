@@ -198,7 +198,6 @@ func requireAtRest(t *testing.T, l *Lane) {
 	t.Helper()
 	require.Zero(t, l.inside.Load(), "inside")
 	require.Zero(t, l.backlog.Load(), "backlog")
-	require.Zero(t, l.live.Load(), "live")
-	require.Nil(t, l.first)
-	require.Nil(t, l.last)
+	require.Zero(t, l.live(), "live")
+	require.Zero(t, l.queue.Len())
 }

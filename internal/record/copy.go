@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -42,7 +43,7 @@ const (
 	wireHeaderOverhead = 2 * 5
 
 	// Overhead is what one message takes of the byte budget beyond its key,
-	// value and headers: the record, which is 448 bytes, and its places in
+	// value and headers: the record, which takes 352 bytes, and its places in
 	// queues. What sarama adds while it is in a batch, about 130 bytes, is not
 	// in it: with 512 the default of 100,000 messages of 100 bytes fit into the
 	// default of 64 MiB.
@@ -54,9 +55,12 @@ const (
 // Copy is a message as Send takes it over: encoded, copied and measured, but
 // not accepted yet.
 type Copy struct {
+	// Record is nil for a message of more than 2 GiB, which no broker takes.
 	Record *Record
 	// Wire is the size that is compared with the largest message allowed.
 	Wire int
+	// Now is when it was made.
+	Now time.Time
 }
 
 // New copies msg into a new record. The message and its bytes are not used
@@ -90,34 +94,42 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	}
 	headers := len(msg.Headers)
 
+	wire := total + wireOverhead + headers*wireHeaderOverhead
+	size := total + headers*headerOverhead + Overhead
+	if max(wire, size) > math.MaxInt32 {
+		return Copy{Wire: wire}, nil
+	}
+
+	now := time.Now()
+	timestamp := msg.Timestamp
+	if timestamp.IsZero() {
+		// sarama would take the time of each attempt.
+		timestamp = now.Round(0)
+	}
 	r := &Record{
 		Msg: sarama.ProducerMessage{
 			Topic:     msg.Topic,
 			Metadata:  msg.Metadata,
 			Partition: msg.Partition, // what NewManualPartitioner reads
 			Offset:    -1,            // what stays if the broker does not tell
-			Timestamp: msg.Timestamp,
+			Timestamp: timestamp,
 		},
-		Topic: msg.Topic,
-		Ctx:   bare(ctx),
-		Home:  home,
-		Size:  int64(total + headers*headerOverhead + Overhead),
+		keyLen: key.wireLen(), valueLen: value.wireLen(),
+		size:    int32(size),
+		created: timestamp,
+		Ctx:     bare(ctx),
+		Home:    home,
 	}
 	r.partition.Store(-1)
-	r.Accepted = time.Now()
-	if r.Msg.Timestamp.IsZero() {
-		// sarama would take the time of each attempt.
-		r.Msg.Timestamp = r.Accepted.Round(0)
-	}
-	r.created = r.Msg.Timestamp
 
 	// One allocation for all bytes.
 	var buf []byte
 	if total > 0 {
 		buf = make([]byte, 0, total)
 	}
-	r.key, buf = key.appendTo(buf)
-	r.value, buf = value.appendTo(buf)
+	_, buf = key.appendTo(buf)
+	_, buf = value.appendTo(buf)
+	r.bytes = buf
 	if headers > 0 {
 		r.Msg.Headers = make([]sarama.RecordHeader, headers)
 		for i, h := range msg.Headers {
@@ -127,9 +139,9 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	}
 	// The key needs no gate: sarama asks for it when it chooses a partition,
 	// too, and never without the value when it makes a batch.
-	r.Msg.Key = plain(&r.key)
+	r.Msg.Key = r.plainKey()
 	r.Msg.Value = (*gated)(r)
-	return Copy{Record: r, Wire: total + wireOverhead + headers*wireHeaderOverhead}, nil
+	return Copy{Record: r, Wire: wire, Now: now}, nil
 }
 
 // source is what an Encoder gave: bytes or a string, so that a StringEncoder
@@ -141,6 +153,14 @@ type source struct {
 }
 
 func (s source) len() int { return len(s.bytes) + len(s.str) }
+
+// wireLen is len, but -1 for null.
+func (s source) wireLen() int32 {
+	if !s.present {
+		return -1
+	}
+	return int32(s.len())
+}
 
 // appendTo appends s to buf and returns the part it took, nil if s is null and
 // empty but not nil if s is empty. The part cannot be appended to.

@@ -78,8 +78,8 @@ func TestNew_nilAndEmptyAreJudgedByTheBytes(t *testing.T) {
 			require.Empty(t, value)
 			require.Equal(t, tc.null, value == nil, "value")
 			r.ReportOwn(0, 0)
-			require.Equal(t, tc.null, r.Report.Key == nil, "reported key")
-			require.Equal(t, tc.null, r.Report.Value == nil, "reported value")
+			require.Equal(t, tc.null, r.Report().Key == nil, "reported key")
+			require.Equal(t, tc.null, r.Report().Value == nil, "reported value")
 		})
 	}
 }
@@ -150,7 +150,7 @@ func TestNew_asksEachEncoderOnce(t *testing.T) {
 	require.NoError(t, r.encodeIn(0))
 	require.NoError(t, r.encodeIn(0))
 	r.ReportOwn(0, 0)
-	_ = bytesOf(t, r.Report.Value)
+	_ = bytesOf(t, r.Report().Value)
 	require.Equal(t, 1, asked)
 }
 
@@ -175,7 +175,7 @@ func TestNew_measuresWhatSaramaWillMeasure(t *testing.T) {
 
 func TestNew_theSizeCountsBytesHeadersAndOverhead(t *testing.T) {
 	t.Parallel()
-	size := func(msg *sarama.ProducerMessage) int64 { return accepted(t, msg).Size }
+	size := func(msg *sarama.ProducerMessage) int64 { return accepted(t, msg).Size() }
 	require.EqualValues(t, Overhead, size(&sarama.ProducerMessage{Topic: "t"}))
 	require.EqualValues(t, Overhead+3+5+2+headerOverhead, size(&sarama.ProducerMessage{
 		Topic: "t", Key: sarama.StringEncoder("key"), Value: sarama.StringEncoder("value"),

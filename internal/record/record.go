@@ -36,11 +36,13 @@ type Home struct {
 	// Retries counts the waits before a re-send. sarama sends a batch of an
 	// idempotent producer again without asking the Encoder, so a record is at
 	// its first attempt only if this has not moved since it was encoded.
-	Retries atomic.Uint64
+	Retries atomic.Uint32
 }
 
 // Lane is the queue of the record's topic, as far as a record's owner needs it.
 type Lane interface {
+	// Topic is its name.
+	Topic() string
 	// Withdraw takes the record out of the queue. True means that the
 	// transport never saw it and never will.
 	Withdraw(r *Record) bool
@@ -77,52 +79,54 @@ func NewWaiter() *Waiter { return &Waiter{Done: make(chan struct{}, 1)} }
 type ResultFunc = func(ctx context.Context, msg *sarama.ProducerMessage, err error)
 
 // Record is one message between Send and the return of its callbacks.
+//
+// There may be a hundred thousand of them, and the garbage collector looks at
+// each of their bytes: that is a good part of what a message costs. So what can
+// be had from elsewhere is not in it, and what is rare is behind a pointer.
 type Record struct {
 	// Msg is the private copy that the transport works on. Until the record
 	// is returned only the transport may write to it or read what sarama
 	// writes (Partition, Offset, Timestamp).
 	Msg sarama.ProducerMessage
 
-	// key and value are the encoded bytes; nil means absent. They are never
-	// written to, and never re-used.
-	key, value sarama.ByteEncoder
+	// bytes are those of the key and of the value, one after the other. They
+	// are never written to, and never re-used. A length of -1 is an absent one.
+	bytes            []byte
+	keyLen, valueLen int32
+	size             int32 // what it takes of the byte budget
 	// created is the timestamp that Send gave the message. Msg.Timestamp may
 	// be overwritten by sarama with the broker's.
-	created time.Time
-
-	// Topic is Msg's. Msg belongs to the callbacks once it was reported.
-	Topic    string
+	created  time.Time
 	Ctx      context.Context // the values of Send's ctx, for the callbacks
-	OnResult ResultFunc      // SendFunc's function, or nil
-	Wait     *Waiter         // the sync Send that waits, or nil
-
 	Home     *Home
-	Lane     Lane
-	Size     int64     // what it takes of the byte budget
-	Accepted time.Time // when it was accepted
+	Wait     *Waiter    // the sync Send that waits, or nil
+	OnResult ResultFunc // SendFunc's function, or nil
 
-	state     atomic.Uint64
+	state atomic.Uint64
+	Lane  Lane
+	// special is what is not as usual with the outcome. Written by whoever
+	// completed the record, before it is handed on.
+	special *special
+	// Accepted is when it was accepted, in the registry's time.
+	Accepted time.Duration
+	blocks   [kinds]*block // where the record is in queues, with at
+
 	partition atomic.Int32 // where it was last put into a batch, -1 before
-
 	// encodedAt is Home.Retries as it was when the record was last put into a
 	// batch. Written by the transport's goroutine, read once it has returned
 	// the record.
-	encodedAt uint64
+	encodedAt uint32
 	// Placed says that the partitioner has chosen Msg.Partition. Same owner.
 	Placed bool
+	at     [kinds]uint8
+	Shard  uint8 // of the registry
+}
 
-	// Report and Cause are the outcome: what the callbacks get. Written once, by
-	// whoever completed the record, before the record is handed on.
-	Report *sarama.ProducerMessage
-	Cause  error
-
-	// Seq, Shard, RegistryPrev and RegistryNext belong to the registry's shard.
-	Seq                        uint64
-	Shard                      int
-	RegistryPrev, RegistryNext *Record
-	// Queued, LanePrev and LaneNext belong to the lane.
-	Queued             bool
-	LanePrev, LaneNext *Record
+// special is the outcome of a record that failed, or whose Msg is not what the
+// callbacks get.
+type special struct {
+	report *sarama.ProducerMessage
+	cause  error
 }
 
 // Refuse decides the outcome without the transport: the Encoder refuses from
@@ -192,6 +196,9 @@ func (r *Record) FirstAttempt() bool {
 	return r.Attempts() == 1 && r.Home.Retries.Load() == r.encodedAt
 }
 
+// Size is what the record takes of the byte budget.
+func (r *Record) Size() int64 { return int64(r.size) }
+
 // Partition is where the record went last, -1 if that is not known. It may be
 // asked at any time.
 func (r *Record) Partition() int32 { return r.partition.Load() }
@@ -200,9 +207,8 @@ func (r *Record) Partition() int32 { return r.partition.Load() }
 // that the transport has returned. offset is -1 where it is not known.
 func (r *Record) ReportOwn(partition int32, offset int64) {
 	m := &r.Msg
-	m.Key, m.Value = plain(&r.key), plain(&r.value)
+	m.Key, m.Value = r.plainKey(), r.plainValue()
 	m.Partition, m.Offset = partition, offset
-	r.Report = m
 }
 
 // ReportCopy makes a new message for the callbacks, for a record that the
@@ -210,23 +216,38 @@ func (r *Record) ReportOwn(partition int32, offset int64) {
 // because sarama's own records point into them; the bytes are shared, so
 // callbacks must not change them.
 func (r *Record) ReportCopy() {
-	r.Report = &sarama.ProducerMessage{
+	r.special = &special{report: &sarama.ProducerMessage{
 		Topic:     r.Msg.Topic,
-		Key:       plain(&r.key),
-		Value:     plain(&r.value),
+		Key:       r.plainKey(),
+		Value:     r.plainValue(),
 		Headers:   append([]sarama.RecordHeader(nil), r.Msg.Headers...),
 		Metadata:  r.Msg.Metadata,
 		Partition: r.partition.Load(),
 		Offset:    -1,
 		Timestamp: r.created,
-	}
+	}}
 }
 
-// plain is the Encoder that callbacks see: it gives the bytes whatever the
-// state of the record. A pointer, because that needs no allocation.
-func plain(b *sarama.ByteEncoder) sarama.Encoder {
-	if *b == nil {
-		return nil
+// Fail notes why the record failed. It was reported before.
+func (r *Record) Fail(cause error) {
+	if r.special == nil {
+		r.special = &special{report: &r.Msg}
 	}
-	return b
+	r.special.cause = cause
+}
+
+// Report is the message of the callbacks.
+func (r *Record) Report() *sarama.ProducerMessage {
+	if r.special != nil {
+		return r.special.report
+	}
+	return &r.Msg
+}
+
+// Cause is why the record failed, nil if it was delivered.
+func (r *Record) Cause() error {
+	if r.special != nil {
+		return r.special.cause
+	}
+	return nil
 }

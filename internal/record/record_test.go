@@ -251,11 +251,11 @@ func TestRecord_ReportOwn_givesTheBytesWhateverTheState(t *testing.T) {
 	})
 	_, _ = r.Refuse()
 	r.ReportOwn(5, 17)
-	require.Equal(t, "k", bytesOf(t, r.Report.Key))
-	require.Equal(t, "v", bytesOf(t, r.Report.Value))
-	require.EqualValues(t, 5, r.Report.Partition)
-	require.EqualValues(t, 17, r.Report.Offset)
-	require.Equal(t, 42, r.Report.Metadata)
+	require.Equal(t, "k", bytesOf(t, r.Report().Key))
+	require.Equal(t, "v", bytesOf(t, r.Report().Value))
+	require.EqualValues(t, 5, r.Report().Partition)
+	require.EqualValues(t, 17, r.Report().Offset)
+	require.Equal(t, 42, r.Report().Metadata)
 	require.Zero(t, r.Attempts(), "reading a reported value is no attempt")
 }
 
@@ -274,12 +274,12 @@ func TestRecord_ReportCopy_sharesNothingThatSaramaWritesTo(t *testing.T) {
 	changed()
 	r.Msg.Headers[0].Key = []byte("changed")
 
-	require.NotSame(t, &r.Msg, r.Report)
-	require.EqualValues(t, 6, r.Report.Partition)
-	require.EqualValues(t, -1, r.Report.Offset)
-	require.Equal(t, sent, r.Report.Timestamp)
-	require.Equal(t, "h", string(r.Report.Headers[0].Key))
-	require.Equal(t, "v", bytesOf(t, r.Report.Value))
+	require.NotSame(t, &r.Msg, r.Report())
+	require.EqualValues(t, 6, r.Report().Partition)
+	require.EqualValues(t, -1, r.Report().Offset)
+	require.Equal(t, sent, r.Report().Timestamp)
+	require.Equal(t, "h", string(r.Report().Headers[0].Key))
+	require.Equal(t, "v", bytesOf(t, r.Report().Value))
 }
 
 func TestRecord_aReportedMessageWithoutKeyHasNone(t *testing.T) {
@@ -287,8 +287,8 @@ func TestRecord_aReportedMessageWithoutKeyHasNone(t *testing.T) {
 	r := accepted(t, &sarama.ProducerMessage{Topic: "t"})
 	r.ReportOwn(0, 0)
 	// An interface that holds a nil pointer would not be nil.
-	require.True(t, r.Report.Key == nil, "key")     //nolint:testifylint // Nil would accept a nil pointer
-	require.True(t, r.Report.Value == nil, "value") //nolint:testifylint // as above
+	require.True(t, r.Report().Key == nil, "key")     //nolint:testifylint // Nil would accept a nil pointer
+	require.True(t, r.Report().Value == nil, "value") //nolint:testifylint // as above
 }
 
 func TestWaiter_canBeSignalledBeforeAnybodyWaits(t *testing.T) {

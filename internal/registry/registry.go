@@ -20,6 +20,7 @@ const shards = 8
 // Registry holds records from their acceptance until their callbacks have
 // returned. All methods may be called from any goroutine.
 type Registry struct {
+	born   time.Time // what Record.Accepted counts from: a Duration is a third of a Time
 	shards [shards]shard
 }
 
@@ -27,8 +28,7 @@ type Registry struct {
 type shard struct {
 	mu sync.Mutex // held for a few instructions; never over a wait or a call-back
 
-	first, last *record.Record
-	next        uint64 // the Seq of the next record
+	records record.Queue
 	// counts is consistent at any time the lock is free:
 	// Accepted == Delivered + Failed + InFlight, in the shard and so in any sum.
 	counts Counts
@@ -45,22 +45,21 @@ type Counts struct {
 	Accepted, Delivered, Failed, InFlight int64
 }
 
-// Add takes a record in. It must be called once for a record, before anybody
-// else knows it.
-func (g *Registry) Add(r *record.Record) {
-	r.Shard = int(rand.Uint32() % shards)
+// New returns an empty Registry.
+func New() *Registry { return &Registry{born: time.Now()} }
+
+// Age is how long ago a record was accepted.
+func (g *Registry) Age(r *record.Record) time.Duration { return time.Since(g.born) - r.Accepted }
+
+// Add takes a record in that was accepted at that time. It must be called once
+// for a record, before anybody else knows it.
+func (g *Registry) Add(r *record.Record, at time.Time) {
+	r.Accepted = at.Sub(g.born)
+	r.Shard = uint8(rand.Uint32() % shards)
 	s := &g.shards[r.Shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.Seq = s.next
-	s.next++
-	r.RegistryPrev = s.last
-	if s.last == nil {
-		s.first = r
-	} else {
-		s.last.RegistryNext = r
-	}
-	s.last = r
+	s.records.Push(r)
 	s.counts.Accepted++
 	s.counts.InFlight++
 }
@@ -71,38 +70,26 @@ func (g *Registry) Finish(r *record.Record, delivered bool) {
 	s := &g.shards[r.Shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.RegistryPrev == nil {
-		s.first = r.RegistryNext
-	} else {
-		r.RegistryPrev.RegistryNext = r.RegistryNext
-	}
-	if r.RegistryNext == nil {
-		s.last = r.RegistryPrev
-	} else {
-		r.RegistryNext.RegistryPrev = r.RegistryPrev
-	}
-	// A message that the user keeps must not keep its neighbours.
-	r.RegistryPrev, r.RegistryNext = nil, nil
-
+	s.records.Remove(r)
+	// A message that the user keeps must not keep what it was queued with.
+	r.Forget()
 	s.counts.InFlight--
 	if delivered {
 		s.counts.Delivered++
 	} else {
 		s.counts.Failed++
 	}
-	for len(s.marks) > 0 && s.before(s.marks[0].until[r.Shard]) == nil {
+	for len(s.marks) > 0 && s.done(s.marks[0].until[r.Shard]) {
 		s.marks[0].shardDone()
 		s.marks = s.marks[1:]
 	}
 }
 
-// before returns the oldest record, if it was accepted before seq.
+// done reports whether all records with lower numbers are.
 // Requires: s.mu held.
-func (s *shard) before(seq uint64) *record.Record {
-	if s.first == nil || s.first.Seq >= seq {
-		return nil
-	}
-	return s.first
+func (s *shard) done(until uint64) bool {
+	_, number := s.records.First()
+	return number >= until
 }
 
 // Counts returns the counts of one moment per shard.
@@ -126,10 +113,10 @@ func (g *Registry) Oldest() (at time.Time, ok bool) {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
-		first := s.first
+		first, _ := s.records.First()
 		s.mu.Unlock()
-		if first != nil && (!ok || first.Accepted.Before(at)) {
-			at, ok = first.Accepted, true
+		if first != nil && (!ok || first.Accepted < at.Sub(g.born)) {
+			at, ok = g.born.Add(first.Accepted), true
 		}
 	}
 	return at, ok
@@ -142,13 +129,13 @@ func (g *Registry) Undecided(until time.Time) (records []*record.Record, next ti
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
-		for r := s.first; r != nil; r = r.RegistryNext {
+		for _, r := range s.records.All() {
 			if r.Completed() {
 				continue // its outcome waits for its callbacks
 			}
-			if r.Accepted.After(until) {
-				if next.IsZero() || r.Accepted.Before(next) {
-					next = r.Accepted
+			if r.Accepted > until.Sub(g.born) {
+				if next.IsZero() || r.Accepted < next.Sub(g.born) {
+					next = g.born.Add(r.Accepted)
 				}
 				break
 			}
@@ -173,8 +160,8 @@ func (g *Registry) Mark() *Mark {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
-		m.until[i] = s.next
-		if s.before(s.next) == nil {
+		m.until[i] = s.records.Pushed()
+		if s.records.Len() == 0 {
 			m.shardDone()
 		} else {
 			s.marks = append(s.marks, m)
@@ -200,7 +187,10 @@ func (g *Registry) Drop(m *Mark) (left int) {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
-		for r := s.first; r != nil && r.Seq < m.until[i]; r = r.RegistryNext {
+		for number := range s.records.All() {
+			if number >= m.until[i] {
+				break
+			}
 			left++
 		}
 		for j, other := range s.marks {

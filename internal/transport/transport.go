@@ -217,7 +217,7 @@ func (t *Transport) failed(r *record.Record, c causes, err error) Outcome {
 	}
 	return Outcome{
 		Record:     r,
-		Err:        c.explain(r.Topic, err),
+		Err:        c.explain(r.Msg.Topic, err),
 		NotWritten: r.Attempts() == 0 || neverAppended(err) && r.FirstAttempt(),
 	}
 }
