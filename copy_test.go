@@ -237,7 +237,7 @@ func TestSend_runsInterceptorsOnceOnACopy(t *testing.T) {
 				msg.Headers = append(msg.Headers, sarama.RecordHeader{Key: []byte("trace")})
 			}),
 			interceptor(func(msg *sarama.ProducerMessage) {
-				msg.Topic += " twice" // sees what the first one did
+				msg.Topic += ".twice" // sees what the first one did
 			})))
 		msg := &sarama.ProducerMessage{
 			Topic: "t", Value: sarama.StringEncoder("v"),
@@ -252,7 +252,7 @@ func TestSend_runsInterceptorsOnceOnACopy(t *testing.T) {
 
 		require.Equal(t, 1, calls)
 		got := told.all()[0].msg
-		require.Equal(t, "changed twice", got.Topic)
+		require.Equal(t, "changed.twice", got.Topic)
 		require.Equal(t, "changed", valueOf(t, got))
 		require.Len(t, got.Headers, 2)
 		require.Equal(t, "t", msg.Topic)

@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -205,9 +206,15 @@ func WithUnknownTopicTimeout(d time.Duration) Option {
 // error that wraps [ErrUnknownTopic]. Other topics can be sent to as well.
 func WithTopics(names ...string) Option {
 	return option{"WithTopics", func(c *config) {
-		if slices.Contains(names, "") {
-			c.problem("WithTopics", `""`, "a topic's name is empty")
-			return
+		for _, name := range names {
+			switch err := record.CheckTopic(name); {
+			case name == "":
+				c.problem("WithTopics", `""`, "a topic's name is empty")
+				return
+			case err != nil:
+				c.problem("WithTopics", fmt.Sprintf("%.260q", name), err.Error())
+				return
+			}
 		}
 		c.topics = slices.Clone(names)
 	}}

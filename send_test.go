@@ -117,6 +117,7 @@ func TestSend_refusesAMessageThatCannotBeSent(t *testing.T) {
 		{"nil", nil, record.ErrNilMessage},
 		{"empty", &sarama.ProducerMessage{}, record.ErrNoTopic},
 		{"noTopic", text("", "v"), record.ErrNoTopic},
+		{"notATopic", text("a topic", "v"), nil},
 		{"keyFails", &sarama.ProducerMessage{Topic: "t", Key: fails}, broken},
 		{"valueFails", &sarama.ProducerMessage{Topic: "t", Value: fails}, broken},
 		{"keyPanics", &sarama.ProducerMessage{Topic: "t", Key: panics}, broken},

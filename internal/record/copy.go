@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -16,6 +17,40 @@ var (
 	ErrHeaderKey  = errors.New("a header has no key; Kafka knows no header without one")
 	ErrNilContext = errors.New("the context is nil; pass context.Background()")
 )
+
+// TopicError says that no cluster can have a topic of that name.
+type TopicError struct{ Topic string }
+
+func (e *TopicError) Error() string {
+	name := e.Topic
+	if len(name) > longestTopic {
+		name = name[:longestTopic] + "…"
+	}
+	return fmt.Sprintf("the topic name %q is not one: Kafka takes 1 to %d of the characters a-z, A-Z, 0-9, '.', '_' and '-', "+
+		"but neither \".\" nor \"..\"", name, longestTopic)
+}
+
+// longestTopic is Kafka's limit: the name is part of a file's, with a suffix.
+const longestTopic = 249
+
+// CheckTopic refuses what no broker would take as the name of a topic. To send
+// it would fail all that is in the same request.
+func CheckTopic(name string) error {
+	if name == "" {
+		return ErrNoTopic
+	}
+	if len(name) > longestTopic || name == "." || name == ".." {
+		return &TopicError{Topic: name}
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return &TopicError{Topic: name}
+		}
+	}
+	return nil
+}
 
 // EncoderError says that an Encoder failed or panicked. Its text holds neither
 // the cause's text nor the panic's value: both may hold bytes of the message.
@@ -73,8 +108,8 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	if msg == nil {
 		return Copy{}, ErrNilMessage
 	}
-	if msg.Topic == "" {
-		return Copy{}, ErrNoTopic
+	if err := CheckTopic(msg.Topic); err != nil {
+		return Copy{}, err
 	}
 	key, err := encode("key", msg.Key)
 	if err != nil {

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,6 +112,23 @@ func TestNew_refusesWhatCannotBeSent(t *testing.T) {
 			_, err := New(tc.ctx, tc.msg, &Home{})
 			require.ErrorIs(t, err, tc.want)
 		})
+	}
+}
+
+func TestNew_refusesANameThatNoTopicCanHave(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		".", "..", "a b", "ä", "a/b", "a\x00", "a\n", "\xff", "a:b", strings.Repeat("a", 250), strings.Repeat("a", 100_000),
+	} {
+		_, err := New(t.Context(), &sarama.ProducerMessage{Topic: name}, &Home{})
+		wrong, ok := errors.AsType[*TopicError](err)
+		require.True(t, ok, "%.10q", name)
+		require.Equal(t, name, wrong.Topic)
+		require.Less(t, len(err.Error()), 500)
+	}
+	for _, name := range []string{"a", "...", "A.b_c-9", strings.Repeat("a", 249)} {
+		_, err := New(t.Context(), &sarama.ProducerMessage{Topic: name}, &Home{})
+		require.NoError(t, err, "%.10q", name)
 	}
 }
 
