@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+const (
+	topic      = "benchmark"
+	brokers    = 3
+	partitions = 6
+
+	// beBroker makes this program the broker of another run of itself.
+	beBroker = "PRODUCER_BENCHMARKS_BE_BROKER"
+)
+
+// cluster starts a cluster that acknowledges what it is sent and keeps nothing.
+func cluster() (*kfake.Cluster, error) {
+	return kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(partitions, topic), kfake.BlackholeProduce())
+}
+
+// startBroker starts a cluster: in this process, whose CPU time it then shares,
+// or in a child process.
+func startBroker(inside bool) (addrs []string, stop func() error, err error) {
+	if !inside {
+		return startChild()
+	}
+	c, err := cluster()
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.ListenAddrs(), func() error { c.Close(); return nil }, nil
+}
+
+// startChild runs this program once more, as a broker. It lives until its stdin
+// is closed, so it cannot outlive this process.
+func startChild() (addrs []string, stop func() error, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), beBroker+"=1")
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	stop = func() error { return errors.Join(stdin.Close(), cmd.Wait()) }
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("the child process names no brokers: %w", err), stop())
+	}
+	return strings.Split(strings.TrimSpace(line), ","), stop, nil
+}
+
+// serve is the child process: it names its brokers and ends with its stdin.
+func serve(in io.Reader, out io.Writer) error {
+	c, err := cluster()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := fmt.Fprintln(out, strings.Join(c.ListenAddrs(), ",")); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, in)
+	return err
+}

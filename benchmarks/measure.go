@@ -1,0 +1,148 @@
+package main
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// side is one of the two that are compared. run sends what the load says and
+// returns when the outcome of every message is known.
+type side interface {
+	run(l *load) error
+	close() error
+}
+
+// load is what one run sends.
+type load struct {
+	goroutines int
+	messages   int // all goroutines together
+	values     []sarama.Encoder
+	// latencies is what each call took, per goroutine; nil where nobody asks.
+	latencies [][]time.Duration
+}
+
+// distinct is how many values there are: with one alone a batch would compress
+// to nothing.
+const distinct = 251
+
+// newLoad makes messages of that size, of text that compresses a little.
+func newLoad(goroutines, messages, size int) *load {
+	const letters = "abcdefghijklmnopqrstuvwxyz012345"
+	l := &load{goroutines: goroutines, messages: messages - messages%goroutines}
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // not a secret
+	for range distinct {
+		value := make(sarama.ByteEncoder, size)
+		for i := range value {
+			value[i] = letters[random.IntN(len(letters))]
+		}
+		l.values = append(l.values, value)
+	}
+	return l
+}
+
+// message makes the next message, a new one each time: sarama must have it so,
+// and so would most code that uses the library.
+func (l *load) message(i int) *sarama.ProducerMessage {
+	return &sarama.ProducerMessage{Topic: topic, Value: l.values[i%distinct]}
+}
+
+// each runs send for every message, from all goroutines, and returns one of its
+// errors.
+func (l *load) each(send func(msg *sarama.ProducerMessage) error) error {
+	var (
+		wg   sync.WaitGroup
+		errs = make(chan error, l.goroutines)
+	)
+	for g := range l.goroutines {
+		wg.Go(func() {
+			for i := range l.messages / l.goroutines {
+				msg := l.message(i)
+				var began time.Time
+				if l.latencies != nil {
+					began = time.Now()
+				}
+				if err := send(msg); err != nil {
+					errs <- err
+					return
+				}
+				if l.latencies != nil {
+					l.latencies[g] = append(l.latencies[g], time.Since(began))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	return <-errs
+}
+
+// result is what one run took.
+type result struct {
+	rate     float64 // messages a second
+	cpu      float64 // nanoseconds of all processors per message
+	allocs   float64 // per message
+	p50, p99 time.Duration
+}
+
+// measure runs a load on a side.
+func measure(s side, l *load) (result, error) {
+	for i := range l.latencies {
+		l.latencies[i] = l.latencies[i][:0]
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	cpu, began := cpuTime(), time.Now()
+	if err := s.run(l); err != nil {
+		return result{}, err
+	}
+	took, cpu := time.Since(began), cpuTime()-cpu
+	runtime.ReadMemStats(&after)
+	n := float64(l.messages)
+	r := result{
+		rate:   n / took.Seconds(),
+		cpu:    float64(cpu) / n,
+		allocs: float64(after.Mallocs-before.Mallocs) / n,
+	}
+	if l.latencies != nil {
+		all := slices.Concat(l.latencies...)
+		slices.Sort(all)
+		r.p50, r.p99 = all[len(all)/2], all[len(all)*99/100]
+	}
+	return r, nil
+}
+
+// pair is a run of ours and one of bare sarama, one right after the other.
+type pair struct{ ours, bare result }
+
+// compare measures pairs of runs, after one of each that does not count. Who
+// goes first alternates.
+func compare(ours, bare side, l *load, pairs int) ([]pair, error) {
+	sides := []side{ours, bare}
+	for _, s := range sides {
+		if _, err := measure(s, l); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]pair, pairs)
+	for i := range results {
+		for j := range sides {
+			which := (i + j) % 2
+			r, err := measure(sides[which], l)
+			if err != nil {
+				return nil, err
+			}
+			if which == 0 {
+				results[i].ours = r
+			} else {
+				results[i].bare = r
+			}
+		}
+	}
+	return results, nil
+}
