@@ -129,10 +129,10 @@ func (r *rig) settled() {
 		history := r.snapshot()
 		for i := range history {
 			want := 0
-			if history[i].accepted() {
+			if history[i].Accepted() {
 				want = 1
 			}
-			require.Len(r.t, history[i].outcomes, want)
+			require.Len(r.t, history[i].Outcomes, want)
 		}
 		s := r.p.Stats()
 		require.Zero(r.t, s.InFlight)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -143,7 +144,7 @@ func TestCodes_aFinalCodeFailsAtOnceWithItsStatus(t *testing.T) {
 				proved := 0
 				for _, err := range failures {
 					require.ErrorIs(t, err, code)
-					failure := deliveryError(err)
+					failure := judge.DeliveryError(err)
 					require.GreaterOrEqual(t, failure.Partition, int32(0))
 					require.Equal(t, topic, failure.Topic)
 					require.False(t, failure.Pending)
@@ -272,7 +273,7 @@ func TestCodes_aMessageThatOnlyTheBrokerFindsTooLargeIsNotPersisted(t *testing.T
 		require.Len(t, r.failures(), 1)
 		err := r.failures()[0]
 		require.ErrorIs(t, err, sarama.ErrMessageSizeTooLarge)
-		require.Equal(t, producer.NotPersisted, deliveryError(err).Status)
+		require.Equal(t, producer.NotPersisted, judge.DeliveryError(err).Status)
 		require.False(t, producer.IsRetriable(err))
 		r.finish()
 		require.Equal(t, 2, r.delivered())

@@ -37,9 +37,9 @@ func TestDelivery_withFewerAcknowledgementsEveryMessageArrivesToo(t *testing.T) 
 				r.run(bounded(t), load{senders: 2, each: 100})
 				require.NoError(t, r.p.Flush(bounded(t)))
 				for _, m := range r.snapshot() {
-					require.Len(t, m.outcomes, 1)
+					require.Len(t, m.Outcomes, 1)
 					if acks == sarama.NoResponse {
-						require.EqualValues(t, -1, m.outcomes[0].offset, "the broker told no offset")
+						require.EqualValues(t, -1, m.Outcomes[0].Offset, "the broker told no offset")
 					}
 				}
 				r.finishWithoutFailures()

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -93,7 +94,7 @@ func (r *rig) answeredWith(code sarama.KError, partition int32, after bool, want
 	}
 	require.Len(r.t, failures, 1, "code %d", code)
 	require.ErrorIs(r.t, failures[0], code)
-	failure := deliveryError(failures[0])
+	failure := judge.DeliveryError(failures[0])
 	require.Equal(r.t, 1, failure.Attempts, "code %d", code)
 	require.Equal(r.t, want.proof, failure.Status == producer.NotPersisted, "code %d is %v", code, failure.Status)
 	return fault
@@ -107,7 +108,7 @@ func TestCodes_aDuplicateIsADeliveryWithoutAnOffset(t *testing.T) {
 		fault := r.cluster.FailProduceAfterAppend(int16(sarama.ErrDuplicateSequenceNumber), kafkatest.Times(1))
 		require.NoError(t, r.send(bounded(t)))
 		require.NoError(t, r.p.Flush(bounded(t)))
-		require.EqualValues(t, -1, r.snapshot()[0].outcomes[0].offset, "0 would be a plausible one")
+		require.EqualValues(t, -1, r.snapshot()[0].Outcomes[0].Offset, "0 would be a plausible one")
 		require.NoError(t, r.send(bounded(t)))
 		r.finishWithoutFailures(fault)
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -51,7 +52,7 @@ func TestExpiry_whatComesLateIsCountedOnceAndWhatWasGivenUpBeforeNeverComes(t *t
 				status := map[producer.Persistence]int{}
 				for _, err := range failures {
 					require.ErrorIs(t, err, producer.ErrDeliveryTimeout)
-					status[deliveryError(err).Status]++
+					status[judge.DeliveryError(err).Status]++
 				}
 				require.Positive(t, status[producer.PossiblyPersisted], "void: nothing was on its way")
 				require.Positive(t, status[producer.NotPersisted], "void: nothing was queued")
@@ -144,7 +145,7 @@ func TestExpiry_memoryThatIsUsedAgainMeanwhileReachesNoTopic(t *testing.T) {
 				history := r.snapshot()
 				stored := r.stored(history)
 				require.Positive(t, r.p.Stats().Late, "void: nothing came late")
-				require.Empty(t, judge(history, stored, rules{sync: m.sync, stored: true, idempotent: true}))
+				require.Empty(t, judged(history, stored, rules{Sync: m.sync, Stored: true, Idempotent: true}))
 				for i := range stored {
 					want := []kafkatest.Header{{Key: "topic", Value: []byte(stored[i].Topic)}}
 					require.Equal(t, want, stored[i].Headers)

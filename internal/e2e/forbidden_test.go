@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -50,7 +51,7 @@ func TestForbidden_topicsThatAreSentToAllTheTimeDoNotSlowAHealthyOne(t *testing.
 		r.finish(forbidden)
 		require.Equal(t, 50+2*600, r.delivered())
 		for _, err := range r.failures() {
-			failure := deliveryError(err)
+			failure := judge.DeliveryError(err)
 			require.Equal(t, producer.NotPersisted, failure.Status)
 			switch failure.Topic {
 			case "forbidden":

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -36,7 +37,7 @@ func TestMessages_aTopicThatCannotExistFailsAndDisturbsNoOther(t *testing.T) {
 		require.Len(t, failures, 4*len(names))
 		for _, err := range failures {
 			require.ErrorIs(t, err, producer.ErrUnknownTopic)
-			require.Equal(t, producer.NotPersisted, deliveryError(err).Status)
+			require.Equal(t, producer.NotPersisted, judge.DeliveryError(err).Status)
 		}
 		require.Equal(t, 4, r.delivered())
 		r.finish()
@@ -110,7 +111,7 @@ func TestMessages_oneThatOnlyTheBrokerFindsTooLargeTakesItsBatchWithIt(t *testin
 		require.Len(t, failures, 10)
 		for _, err := range failures {
 			require.ErrorIs(t, err, sarama.ErrMessageSizeTooLarge)
-			require.Equal(t, producer.NotPersisted, deliveryError(err).Status)
+			require.Equal(t, producer.NotPersisted, judge.DeliveryError(err).Status)
 		}
 		r.run(bounded(t), load{senders: 1, each: 10})
 		r.finish()
@@ -154,7 +155,7 @@ func TestMessages_oneThatThePartitionerCannotPlaceFailsAlone(t *testing.T) {
 		r.run(bounded(t), load{senders: 1, each: 4 * len(keys), edit: func(msg *sarama.ProducerMessage) {
 			msg.Key = sarama.StringEncoder(keys[n%len(keys)])
 			m, _ := msg.Metadata.(*message) // the rig's
-			m.key = []byte(keys[n%len(keys)])
+			m.Key = []byte(keys[n%len(keys)])
 			n++
 		}})
 		r.run(bounded(t), load{senders: 1, each: 4, topics: []string{"unplaceable"}})
@@ -162,8 +163,8 @@ func TestMessages_oneThatThePartitionerCannotPlaceFailsAlone(t *testing.T) {
 		failures := r.failures()
 		require.Len(t, failures, 4*4+4)
 		for _, err := range failures {
-			require.Equal(t, producer.NotPersisted, deliveryError(err).Status)
-			require.EqualValues(t, -1, deliveryError(err).Partition)
+			require.Equal(t, producer.NotPersisted, judge.DeliveryError(err).Status)
+			require.EqualValues(t, -1, judge.DeliveryError(err).Partition)
 			require.NotContains(t, err.Error(), "the test's panic")
 		}
 		r.finish()
@@ -214,7 +215,7 @@ func TestMessages_aPartitionerThatBlocksHoldsUpItsTopicOnly(t *testing.T) {
 		require.Len(t, r.failures(), 100)
 		for _, err := range r.failures() {
 			require.ErrorIs(t, err, producer.ErrAborted)
-			require.Equal(t, producer.NotPersisted, deliveryError(err).Status)
+			require.Equal(t, producer.NotPersisted, judge.DeliveryError(err).Status)
 		}
 	})
 }

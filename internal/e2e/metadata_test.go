@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -105,7 +106,7 @@ func TestMetadata_ofAnotherClusterIsRefusedAndSaidSo(t *testing.T) {
 		require.Len(t, failures, 1)
 		require.ErrorIs(t, failures[0], producer.ErrOtherCluster)
 		require.False(t, producer.IsRetriable(failures[0]))
-		require.Equal(t, producer.NotPersisted, deliveryError(failures[0]).Status)
+		require.Equal(t, producer.NotPersisted, judge.DeliveryError(failures[0]).Status)
 		r.finish(other)
 	})
 }

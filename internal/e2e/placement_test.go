@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -74,15 +75,15 @@ func TestPlacement_theManualPartitionerTakesThePartitionOfTheMessage(t *testing.
 		}
 		require.NoError(t, r.p.Flush(bounded(t)))
 		for i, m := range r.snapshot() {
-			require.Len(t, m.outcomes, 1)
+			require.Len(t, m.Outcomes, 1)
 			if i < 30 {
-				require.NoError(t, m.outcomes[0].err)
-				require.EqualValues(t, i%3, m.outcomes[0].partition)
+				require.NoError(t, m.Outcomes[0].Err)
+				require.EqualValues(t, i%3, m.Outcomes[0].Partition)
 				continue
 			}
-			require.ErrorIs(t, m.outcomes[0].err, sarama.ErrInvalidPartition)
-			require.EqualValues(t, -1, m.outcomes[0].partition)
-			require.Equal(t, producer.NotPersisted, deliveryError(m.outcomes[0].err).Status)
+			require.ErrorIs(t, m.Outcomes[0].Err, sarama.ErrInvalidPartition)
+			require.EqualValues(t, -1, m.Outcomes[0].Partition)
+			require.Equal(t, producer.NotPersisted, judge.DeliveryError(m.Outcomes[0].Err).Status)
 		}
 		r.finish()
 	})

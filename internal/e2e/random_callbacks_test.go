@@ -10,6 +10,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 )
 
 // reaction is what a callback does beside noting what it was told.
@@ -67,22 +68,22 @@ func (r *run) told(ctx context.Context, msg *sarama.ProducerMessage, err error, 
 		r.callsBegun.Add(1)
 	}
 	r.mu.Lock()
-	o := outcome{err: err, partition: msg.Partition, offset: msg.Offset, order: r.reported}
+	o := outcome{Err: err, Partition: msg.Partition, Offset: msg.Offset, Order: r.reported}
 	if fn {
 		e.results = append(e.results, o)
-		if len(e.outcomes) > 0 {
-			r.found = append(r.found, violation{outcomes, fmt.Sprintf("SendFunc's function of message %d came second", e.id)})
+		if len(e.Outcomes) > 0 {
+			r.found = append(r.found, violation{Kind: outcomes, Text: fmt.Sprintf("SendFunc's function of message %d came second", e.ID)})
 		}
 	}
 	if last {
-		e.outcomes = append(e.outcomes, o)
+		e.Outcomes = append(e.Outcomes, o)
 		e.toldAt = began
 		r.reported++
 	}
 	r.mu.Unlock()
 	r.checkCallback(ctx, e, msg, err)
 	// One of two callbacks reacts.
-	if e.react != "" && last != (e.withFunc && e.id%2 == 0 && r.config.callbacks == toldAll) {
+	if e.react != "" && last != (e.withFunc && e.ID%2 == 0 && r.config.callbacks == toldAll) {
 		r.reaction(ctx, e)
 	}
 }
@@ -90,7 +91,7 @@ func (r *run) told(ctx context.Context, msg *sarama.ProducerMessage, err error, 
 // checkCallback checks what a callback is given.
 func (r *run) checkCallback(ctx context.Context, e *entry, msg *sarama.ProducerMessage, err error) {
 	wrong := func(kind, what string) {
-		r.violated(kind, "the callback of message %d got %s: %+v, %v", e.id, what, msg, err)
+		r.violated(kind, "the callback of message %d got %s: %+v, %v", e.ID, what, msg, err)
 	}
 	if _, hasDeadline := ctx.Deadline(); hasDeadline || ctx.Err() != nil || ctx.Value(tagKey{}) != any(e.tag) {
 		wrong(contradict, fmt.Sprintf("a wrong ctx, tag %v", ctx.Value(tagKey{})))
@@ -100,7 +101,7 @@ func (r *run) checkCallback(ctx context.Context, e *entry, msg *sarama.ProducerM
 	if msg.Key != nil {
 		key, _ = msg.Key.Encode()
 	}
-	if msg.Topic != e.topic || !same(value, e.value) || !same(key, e.key) || !sameHeaders(msg.Headers, e.headers) {
+	if msg.Topic != e.Topic || !judge.Same(value, e.Value) || !judge.Same(key, e.Key) || !sameHeaders(msg.Headers, e.headers) {
 		wrong(altered, "another message")
 	}
 	if msg.Timestamp.IsZero() {
@@ -127,7 +128,7 @@ func (r *run) checkFailure(e *entry, msg *sarama.ProducerMessage, err error, wro
 	switch {
 	case !ok || failure.Pending:
 		wrong(outcomes, "no final DeliveryError")
-	case msg.Offset != -1 || msg.Partition < -1 || failure.Partition != msg.Partition || failure.Topic != e.topic:
+	case msg.Offset != -1 || msg.Partition < -1 || failure.Partition != msg.Partition || failure.Topic != e.Topic:
 		wrong(misplaced, "another place")
 	case failure.Attempts == 0 && failure.Status != producer.NotPersisted:
 		wrong(untrue, "possibly persisted without an attempt")
@@ -146,9 +147,9 @@ func (r *run) checkFailure(e *entry, msg *sarama.ProducerMessage, err error, wro
 func (r *run) reaction(ctx context.Context, e *entry) {
 	sender := -1 // one worker is one goroutine after the other
 	if r.config.workers > 1 {
-		sender = -10 - e.id
+		sender = -10 - e.ID
 	}
-	c := &caller{run: r, sender: sender, dice: seeded(r.seed, uint64(e.id)<<16|0xca11), callback: ctx, depth: e.depth + 1}
+	c := &caller{run: r, sender: sender, dice: seeded(r.seed, uint64(e.ID)<<16|0xca11), callback: ctx, depth: e.depth + 1}
 	r.see("callback: "+string(e.react), 1)
 	how := pick(c.dice, never, never, dead)
 	switch e.react {

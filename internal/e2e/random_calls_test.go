@@ -8,6 +8,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 )
 
 // play does the steps of one goroutine.
@@ -110,12 +111,12 @@ func (c *caller) sendAll(n int, how ending, within time.Duration, said map[strin
 	entries, msgs := make([]*entry, n), make([]*sarama.ProducerMessage, n)
 	for i := range n {
 		entries[i], msgs[i] = c.next(false)
-		entries[i].tag = entries[0].id
+		entries[i].tag = entries[0].ID
 		if msgs[i] != nil && msgs[i] == c.again {
 			msgs[i] = new(*c.again) // one pointer cannot have two results
 		}
 	}
-	ctx, end, bound := c.context(how, within, entries[0].id)
+	ctx, end, bound := c.context(how, within, entries[0].ID)
 	defer end()
 	k := c.begin(opAll, ctx, bound)
 	c.begun.Add(int64(n))
@@ -144,16 +145,16 @@ func (c *caller) sendAll(n int, how ending, within time.Duration, said map[strin
 // it.
 func (k *call) judge(e *entry, msg *sarama.ProducerMessage, err error) string {
 	word := k.word(e, err)
-	delivery := deliveryError(err)
+	delivery := judge.DeliveryError(err)
 	k.mu.Lock()
-	e.answered, e.returned = true, err
+	e.Answered, e.Returned = true, err
 	if k.config.callbacks == toldNone && (err == nil || delivery != nil) {
-		o := outcome{err: err, partition: -1, offset: -1}
+		o := outcome{Err: err, Partition: -1, Offset: -1}
 		if err == nil {
 			// Sends return in any order, which is not that of callbacks.
-			o.partition, o.offset, o.order = msg.Partition, msg.Offset, int(max(0, msg.Offset))
+			o.Partition, o.Offset, o.Order = msg.Partition, msg.Offset, int(max(0, msg.Offset))
 		}
-		e.outcomes = append(e.outcomes, o)
+		e.Outcomes = append(e.Outcomes, o)
 		k.reported++
 	}
 	k.mu.Unlock()
@@ -170,10 +171,10 @@ func (k *call) judge(e *entry, msg *sarama.ProducerMessage, err error) string {
 	}
 	if msg != nil && k.config.sync && err == nil {
 		if msg.Offset == untouched || msg.Partition < 0 || msg.Timestamp.IsZero() {
-			k.violated(misplaced, "message %d was delivered and its message says %d@%d", e.id, msg.Partition, msg.Offset)
+			k.violated(misplaced, "message %d was delivered and its message says %d@%d", e.ID, msg.Partition, msg.Offset)
 		}
 	} else if msg != nil && (msg.Offset != untouched || !msg.Timestamp.IsZero() || msg.Metadata != any(e)) {
-		k.violated(altered, "%s wrote to message %d: %+v", k.op, e.id, msg)
+		k.violated(altered, "%s wrote to message %d: %+v", k.op, e.ID, msg)
 	}
 	return word
 }
@@ -181,14 +182,14 @@ func (k *call) judge(e *entry, msg *sarama.ProducerMessage, err error) string {
 // word names what a send said, and notes a violation if it may not say that.
 func (k *call) word(e *entry, err error) string {
 	wrong := func(why string) string {
-		k.violated(contradict, "%s of message %d said %v: %s", k.name(k.op), e.id, err, why)
+		k.violated(contradict, "%s of message %d said %v: %s", k.name(k.op), e.ID, err, why)
 		return "wrong"
 	}
 	ctxEnded := k.ctx != nil && k.ctx.Err() != nil
 	ofCtx := func() bool {
 		return ctxEnded && errors.Is(err, k.ctx.Err()) && errors.Is(err, context.Cause(k.ctx))
 	}
-	delivery := deliveryError(err)
+	delivery := judge.DeliveryError(err)
 	switch {
 	case k.ctx == nil:
 		if !errors.Is(err, producer.ErrInvalidMessage) {

@@ -48,7 +48,7 @@ func (c *caller) flush(how ending, within time.Duration) string {
 	if err == nil {
 		for _, e := range before {
 			if !e.is(entryDone) {
-				c.violated(outcomes, "Flush returned nil and the callbacks of message %d have not returned", e.id)
+				c.violated(outcomes, "Flush returned nil and the callbacks of message %d have not returned", e.ID)
 				break
 			}
 		}
@@ -148,7 +148,7 @@ func (c *caller) closedCleanly() string {
 		c.violated(outcomes, "Close returned nil and %d callbacks run", n)
 	}
 	if open := c.open(); len(open) > 0 {
-		c.violated(outcomes, "Close returned nil and %d messages are not done, message %d first", len(open), open[0].id)
+		c.violated(outcomes, "Close returned nil and %d messages are not done, message %d first", len(open), open[0].ID)
 	}
 	if s := c.subject.Stats(); s.InFlight != 0 {
 		c.violated(outcomes, "Close returned nil and %d messages are in flight", s.InFlight)

@@ -13,6 +13,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 )
 
 // entry is the history of one message of a program.
@@ -93,16 +94,16 @@ func (c *caller) next(withFunc bool) (*entry, *sarama.ProducerMessage) {
 	invalid := d.chance(c.mix.invalid)
 
 	c.mu.Lock()
-	e.id, e.sender = len(c.entries), c.sender
+	e.ID, e.Sender = len(c.entries), c.sender
 	c.entries = append(c.entries, e)
 	c.mu.Unlock()
-	e.tag = e.id
-	e.topic, e.key = topic, key
-	text := fmt.Sprintf("%d %d %s %x %s", e.id, c.sender, topic, key, pad)
-	e.value = fmt.Appendf(nil, "%s %d", text, crc32.ChecksumIEEE([]byte(text)))
+	e.tag = e.ID
+	e.Topic, e.Key = topic, key
+	text := fmt.Sprintf("%d %d %s %x %s", e.ID, c.sender, topic, key, pad)
+	e.Value = fmt.Appendf(nil, "%s %d", text, crc32.ChecksumIEEE([]byte(text)))
 
 	msg := &sarama.ProducerMessage{
-		Topic: topic, Value: sarama.ByteEncoder(bytes.Clone(e.value)), Metadata: e, Offset: untouched,
+		Topic: topic, Value: sarama.ByteEncoder(bytes.Clone(e.Value)), Metadata: e, Offset: untouched,
 		Headers: cloneHeaders(e.headers),
 	}
 	if key != nil {
@@ -192,7 +193,7 @@ func sameHeaders(a, b []sarama.RecordHeader) bool {
 		return false
 	}
 	for i := range a {
-		if !bytes.Equal(a[i].Key, b[i].Key) || !same(a[i].Value, b[i].Value) {
+		if !bytes.Equal(a[i].Key, b[i].Key) || !judge.Same(a[i].Value, b[i].Value) {
 			return false
 		}
 	}

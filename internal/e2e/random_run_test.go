@@ -11,6 +11,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -277,12 +278,12 @@ func (r *run) violated(kind, format string, args ...any) {
 	defer r.mu.Unlock()
 	same := 0
 	for _, v := range r.found {
-		if v.kind == kind {
+		if v.Kind == kind {
 			same++
 		}
 	}
-	if same < most {
-		r.found = append(r.found, violation{kind, fmt.Sprintf(format, args...)})
+	if same < judge.Most {
+		r.found = append(r.found, violation{Kind: kind, Text: fmt.Sprintf(format, args...)})
 	}
 }
 

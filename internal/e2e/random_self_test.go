@@ -243,7 +243,7 @@ func TestRandom_aProducerThatBreaksAPromiseIsFoundOut(t *testing.T) {
 				p.faults, p.heals = nil, false // the mistake is enough, and other tests run beside this one
 				p.react = reactions{percent: 20, kinds: []reaction{reBlock}}
 				r := s.perform(t.Context(), p, func(p subject) subject { return &bad{subject: p, mistake: broken.mistake} })
-				found = slices.ContainsFunc(r.found, func(v violation) bool { return slices.Contains(broken.want, v.kind) })
+				found = slices.ContainsFunc(r.found, func(v violation) bool { return slices.Contains(broken.want, v.Kind) })
 			}
 			require.True(t, found, "it was not found out")
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/eapache/go-resiliency/breaker"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -51,7 +52,7 @@ func causeOf(err error) string {
 // explain says why a message may not have failed like that; "" if it may.
 func (r *run) explain(e *entry, err error) string {
 	cause := causeOf(err)
-	failure := deliveryError(err)
+	failure := judge.DeliveryError(err)
 	r.see(fmt.Sprintf("failed: %s, %v", cause, failure.Status), 1)
 	switch cause {
 	case "":
@@ -70,7 +71,7 @@ func (r *run) explain(e *entry, err error) string {
 		if failure.Status != producer.NotPersisted || failure.Attempts != 0 {
 			return "an unknown topic stores nothing"
 		}
-		if r.doubtful(e.topic) || r.has("hidden topic") {
+		if r.doubtful(e.Topic) || r.has("hidden topic") {
 			return ""
 		}
 		return "the topic is there"
@@ -171,7 +172,7 @@ func (c *caller) heal() {
 		c.flush(never, 0)
 		c.mu.Lock()
 		e := c.last
-		ok := len(e.outcomes) == 1 && e.outcomes[0].err == nil
+		ok := len(e.Outcomes) == 1 && e.Outcomes[0].Err == nil
 		c.mu.Unlock()
 		if ok {
 			delivered++
@@ -209,11 +210,11 @@ func (r *run) verify(ctx context.Context) {
 	for i, e := range r.entries {
 		history[i] = e.message
 		r.verifyFunc(e)
-		for _, o := range e.outcomes {
-			if o.err != nil {
+		for _, o := range e.Outcomes {
+			if o.Err != nil {
 				failed++
 			}
-			if errors.Is(o.err, producer.ErrAborted) {
+			if errors.Is(o.Err, producer.ErrAborted) {
 				aborted++
 			}
 		}
@@ -223,10 +224,10 @@ func (r *run) verify(ctx context.Context) {
 		r.violated("setup", "%v", err)
 		return
 	}
-	for _, v := range judge(history, stored, rules{
-		sync: r.config.sync && r.config.callbacks == toldAll, stored: r.config.acks != sarama.NoResponse, idempotent: r.config.idempotent,
+	for _, v := range judged(history, stored, rules{
+		Sync: r.config.sync && r.config.callbacks == toldAll, Stored: r.config.acks != sarama.NoResponse, Idempotent: r.config.idempotent,
 	}) {
-		r.violated(v.kind, "%s", v.text)
+		r.violated(v.Kind, "%s", v.Text)
 	}
 	r.verifyHeaders(stored)
 
@@ -247,14 +248,14 @@ func (r *run) verify(ctx context.Context) {
 func (r *run) verifyFunc(e *entry) {
 	switch {
 	case !e.withFunc || r.config.callbacks != toldAll:
-	case !e.accepted():
+	case !e.Accepted():
 		if len(e.results) > 0 {
-			r.violated(outcomes, "SendFunc's function of message %d was called, and it was not accepted", e.id)
+			r.violated(outcomes, "SendFunc's function of message %d was called, and it was not accepted", e.ID)
 		}
 	case len(e.results) != 1:
-		r.violated(outcomes, "SendFunc's function of message %d was called %d times", e.id, len(e.results))
-	case len(e.outcomes) == 1 && e.results[0].err != e.outcomes[0].err: //nolint:errorlint // the very same
-		r.violated(contradict, "SendFunc's function of message %d was told %v, OnError %v", e.id, e.results[0].err, e.outcomes[0].err)
+		r.violated(outcomes, "SendFunc's function of message %d was called %d times", e.ID, len(e.results))
+	case len(e.Outcomes) == 1 && e.results[0].Err != e.Outcomes[0].Err: //nolint:errorlint // the very same
+		r.violated(contradict, "SendFunc's function of message %d was told %v, OnError %v", e.ID, e.results[0].Err, e.Outcomes[0].Err)
 	}
 }
 
@@ -277,7 +278,7 @@ func (r *run) verifyHeaders(stored []kafkatest.Record) {
 	copies := 0
 	seen := make([]bool, len(r.entries))
 	for i := range stored {
-		id, ok := identify(stored[i].Value)
+		id, ok := judge.Identify(stored[i].Value)
 		if !ok || id < 0 || id >= len(r.entries) {
 			continue // the judge has told
 		}

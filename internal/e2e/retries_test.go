@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -87,7 +88,7 @@ func TestRetries_withoutThemEachFailureIsToldTruthfullyAndItGoesOn(t *testing.T)
 		require.NotEmpty(t, r.failures())
 		for _, err := range r.failures() {
 			// It was sent once, or not at all.
-			require.LessOrEqual(t, deliveryError(err).Attempts, 1)
+			require.LessOrEqual(t, judge.DeliveryError(err).Attempts, 1)
 		}
 		before := len(r.failures())
 		r.run(bounded(t), load{senders: 2, each: 20})

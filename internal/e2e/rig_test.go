@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -161,7 +162,7 @@ func (r *rig) record(msg *sarama.ProducerMessage, err error) {
 		r.t.Errorf("a callback got Metadata %v, want the message's", msg.Metadata)
 		return
 	}
-	m.outcomes = append(m.outcomes, outcome{err: err, partition: msg.Partition, offset: msg.Offset, order: r.reported})
+	m.Outcomes = append(m.Outcomes, outcome{Err: err, Partition: msg.Partition, Offset: msg.Offset, Order: r.reported})
 	r.reported++
 	if err == nil {
 		r.deliver++
@@ -207,11 +208,11 @@ func (r *rig) delivered() int {
 func (r *rig) next(sender int, topic string, edit func(*sarama.ProducerMessage)) (*message, *sarama.ProducerMessage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &message{id: len(r.history), sender: sender, topic: topic, key: fmt.Appendf(nil, "key %d", len(r.history)%7)}
-	m.value = payload(m.id, sender, topic, m.key)
+	m := &message{ID: len(r.history), Sender: sender, Topic: topic, Key: fmt.Appendf(nil, "key %d", len(r.history)%7)}
+	m.Value = judge.Payload(m.ID, sender, topic, m.Key)
 	r.history = append(r.history, m)
 	msg := &sarama.ProducerMessage{
-		Topic: topic, Key: sarama.ByteEncoder(m.key), Value: sarama.ByteEncoder(m.value), Metadata: m,
+		Topic: topic, Key: sarama.ByteEncoder(m.Key), Value: sarama.ByteEncoder(m.Value), Metadata: m,
 	}
 	if edit != nil {
 		edit(msg)
@@ -222,7 +223,7 @@ func (r *rig) next(sender int, topic string, edit func(*sarama.ProducerMessage))
 func (r *rig) answered(m *message, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m.answered, m.returned = true, err
+	m.Answered, m.Returned = true, err
 }
 
 // send sends one message for sender 0.
@@ -335,7 +336,7 @@ func (r *rig) snapshot() []message {
 	history := make([]message, 0, len(r.history))
 	for _, m := range r.history {
 		c := *m
-		c.outcomes = slices.Clone(m.outcomes)
+		c.Outcomes = slices.Clone(m.Outcomes)
 		history = append(history, c)
 	}
 	return history
@@ -345,9 +346,9 @@ func (r *rig) snapshot() []message {
 func (r *rig) failures() (errs []error) {
 	history := r.snapshot()
 	for i := range history {
-		for _, o := range history[i].outcomes {
-			if o.err != nil {
-				errs = append(errs, o.err)
+		for _, o := range history[i].Outcomes {
+			if o.Err != nil {
+				errs = append(errs, o.Err)
 			}
 		}
 	}
@@ -364,7 +365,7 @@ func (r *rig) verify(faults ...*kafkatest.Fault) {
 	history := r.snapshot()
 	require.NotEmpty(r.t, history, "void: nothing was sent")
 	stored := r.stored(history)
-	found := judge(history, stored, rules{sync: r.sync, stored: r.acks != sarama.NoResponse, idempotent: r.idempotent})
+	found := judged(history, stored, rules{Sync: r.sync, Stored: r.acks != sarama.NoResponse, Idempotent: r.idempotent})
 	require.Empty(r.t, found)
 
 	s := r.p.Stats()
@@ -372,7 +373,7 @@ func (r *rig) verify(faults ...*kafkatest.Fault) {
 	require.Equal(r.t, s.Accepted, s.Delivered+s.Failed)
 	accepted := 0
 	for i := range history {
-		if history[i].accepted() {
+		if history[i].Accepted() {
 			accepted++
 		}
 	}
@@ -384,7 +385,7 @@ func (r *rig) stored(history []message) []kafkatest.Record {
 	r.t.Helper()
 	var names []string
 	for i := range history {
-		names = append(names, history[i].topic)
+		names = append(names, history[i].Topic)
 	}
 	slices.Sort(names)
 	var stored []kafkatest.Record

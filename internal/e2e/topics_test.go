@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -28,7 +29,7 @@ func TestTopics_anUnknownOneFailsAfterTheGraceAndIsNotPersisted(t *testing.T) {
 		require.Len(t, r.failures(), 40)
 		for _, err := range r.failures() {
 			require.ErrorIs(t, err, producer.ErrUnknownTopic)
-			failure := deliveryError(err)
+			failure := judge.DeliveryError(err)
 			require.Equal(t, producer.NotPersisted, failure.Status)
 			require.EqualValues(t, -1, failure.Partition)
 			require.Equal(t, "missing", failure.Topic)
@@ -92,7 +93,7 @@ func TestTopics_anUnknownOneDoesNotSlowAHealthyOne(t *testing.T) {
 		_ = r.p.Close(closing)
 		r.verify()
 		for _, err := range r.failures() {
-			require.Equal(t, producer.NotPersisted, deliveryError(err).Status)
+			require.Equal(t, producer.NotPersisted, judge.DeliveryError(err).Status)
 		}
 	})
 }
@@ -270,7 +271,7 @@ func TestTopics_oneThatMayNotBeWrittenFailsAtOnce(t *testing.T) {
 				require.Len(t, r.failures(), 40)
 				for _, err := range r.failures() {
 					require.ErrorIs(t, err, code)
-					require.Equal(t, producer.NotPersisted, deliveryError(err).Status)
+					require.Equal(t, producer.NotPersisted, judge.DeliveryError(err).Status)
 				}
 				fault.Remove()
 				require.NoError(t, r.send(bounded(t)))
