@@ -1,0 +1,175 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// adminTimeout bounds a call if its ctx does not.
+const adminTimeout = time.Minute
+
+// admin calls f with a client of its own, which knows only nodes that answer.
+func (c *Cluster) admin(ctx context.Context, f func(context.Context, *kadm.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return f(ctx, kadm.NewClient(client))
+}
+
+// client is a client that begins with the nodes that answer.
+func (c *Cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	var seeds []string
+	for _, n := range c.nodes {
+		if n.answers() {
+			seeds = append(seeds, c.ports.addr(n.id, plaintextPort))
+		}
+	}
+	if len(seeds) == 0 {
+		return nil, errors.New("kafka: no node runs")
+	}
+	return kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(seeds...),
+		kgo.DialTimeout(5 * time.Second),
+		kgo.RequestTimeoutOverhead(10 * time.Second),
+		kgo.MetadataMinAge(100 * time.Millisecond),
+	}, opts...)...)
+}
+
+// CreateTopic creates a topic with a replica on every node, and waits until
+// every node that answers knows all its leaders.
+func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions int32, configs map[string]string) error {
+	values := make(map[string]*string, len(configs))
+	for key, value := range configs {
+		values[key] = &value
+	}
+	err := c.admin(ctx, func(ctx context.Context, admin *kadm.Client) error {
+		created, err := admin.CreateTopic(ctx, partitions, int16(len(c.nodes)), values, name)
+		return errors.Join(err, created.Err)
+	})
+	if err != nil {
+		return fmt.Errorf("kafka: create topic %s: %w", name, err)
+	}
+	return c.waitPartitions(ctx, name, int(partitions))
+}
+
+// DeleteTopic deletes a topic, and waits until no node that answers knows it.
+func (c *Cluster) DeleteTopic(ctx context.Context, name string) error {
+	err := c.admin(ctx, func(ctx context.Context, admin *kadm.Client) error {
+		deleted, err := admin.DeleteTopic(ctx, name)
+		return errors.Join(err, deleted.Err)
+	})
+	if err != nil {
+		return fmt.Errorf("kafka: delete topic %s: %w", name, err)
+	}
+	return c.waitPartitions(ctx, name, 0)
+}
+
+// AddPartitions adds partitions to a topic, and waits until every node that
+// answers knows their leaders.
+func (c *Cluster) AddPartitions(ctx context.Context, topic string, add int) error {
+	var before int
+	err := c.admin(ctx, func(ctx context.Context, admin *kadm.Client) error {
+		details, err := admin.ListTopics(ctx, topic)
+		if err == nil {
+			err = details[topic].Err
+		}
+		if err != nil {
+			return err
+		}
+		before = len(details[topic].Partitions)
+		added, err := admin.CreatePartitions(ctx, add, topic)
+		return errors.Join(err, added.Error())
+	})
+	if err != nil {
+		return fmt.Errorf("kafka: add partitions to %s: %w", topic, err)
+	}
+	return c.waitPartitions(ctx, topic, before+add)
+}
+
+// AlterTopic sets some of a topic's settings.
+func (c *Cluster) AlterTopic(ctx context.Context, topic string, configs map[string]string) error {
+	changes := make([]kadm.AlterConfig, 0, len(configs))
+	for key, value := range configs {
+		changes = append(changes, kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value})
+	}
+	err := c.admin(ctx, func(ctx context.Context, admin *kadm.Client) error {
+		altered, err := admin.AlterTopicConfigs(ctx, changes, topic)
+		for _, a := range altered {
+			err = errors.Join(err, a.Err)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("kafka: alter topic %s: %w", topic, err)
+	}
+	return nil
+}
+
+// SetProduceQuota limits what each client id may produce through each broker,
+// 0 takes the limit away. Brokers apply it within moments.
+func (c *Cluster) SetProduceQuota(ctx context.Context, bytesPerSecond float64) error {
+	entry := kadm.AlterClientQuotaEntry{
+		Entity: kadm.ClientQuotaEntity{{Type: "client-id"}}, // without a name: everybody
+		Ops: []kadm.AlterClientQuotaOp{{
+			Key: "producer_byte_rate", Value: bytesPerSecond, Remove: bytesPerSecond == 0,
+		}},
+	}
+	err := c.admin(ctx, func(ctx context.Context, admin *kadm.Client) error {
+		altered, err := admin.AlterClientQuotas(ctx, []kadm.AlterClientQuotaEntry{entry})
+		for _, a := range altered {
+			err = errors.Join(err, a.Err)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("kafka: set a quota: %w", err)
+	}
+	return nil
+}
+
+// Controller returns the id of the node that leads the controllers. While there
+// is none, it waits.
+func (c *Cluster) Controller(ctx context.Context) (int, error) {
+	request := kmsg.NewPtrDescribeQuorumRequest()
+	request.Topics = []kmsg.DescribeQuorumRequestTopic{{
+		Topic:      "__cluster_metadata",
+		Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{Partition: 0}},
+	}}
+	leader := 0
+	err := c.eventually(ctx, func(ctx context.Context, client *kgo.Client) error {
+		response, err := request.RequestWith(ctx, client)
+		if err != nil {
+			return err
+		}
+		if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
+			return err
+		}
+		if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
+			return errors.New("an answer about other topics")
+		}
+		partition := response.Topics[0].Partitions[0]
+		if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
+			return err
+		}
+		if partition.LeaderID < 1 {
+			return errors.New("no leader")
+		}
+		leader = int(partition.LeaderID)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("kafka: find the controller: %w", err)
+	}
+	return leader, nil
+}
