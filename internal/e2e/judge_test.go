@@ -19,7 +19,7 @@ func judged(history []message, stored []kafkatest.Record, r rules) []violation {
 		s := &stored[i]
 		records[i] = judge.Record{Topic: s.Topic, Partition: s.Partition, Offset: s.Offset, Key: s.Key, Value: s.Value}
 	}
-	return judge.Compare(history, records, r)
+	return judge.Compare(history, records, r).First
 }
 
 // The kinds of violation that the random programs find by themselves.

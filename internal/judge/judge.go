@@ -109,9 +109,14 @@ type Record struct {
 	Key, Value []byte
 }
 
-// Compare compares a history with what is stored in all its topics. It returns
-// the first violations of each kind.
-func Compare(history []Message, stored []Record, r Rules) []Violation {
+// Verdict is what was found.
+type Verdict struct {
+	First []Violation    // of each kind, Most at most
+	Count map[string]int // of each kind, all
+}
+
+// Compare compares a history with what is stored in all its topics.
+func Compare(history []Message, stored []Record, r Rules) Verdict {
 	j := &judgement{Rules: r, count: map[string]int{}}
 	j.index(history, stored)
 	for i := range history {
@@ -121,7 +126,7 @@ func Compare(history []Message, stored []Record, r Rules) []Violation {
 		j.storedOrder(stored)
 	}
 	j.reportOrder(history)
-	return j.found
+	return Verdict{First: j.found, Count: j.count}
 }
 
 type place struct {
@@ -138,7 +143,7 @@ type judgement struct {
 	places map[int][]place // where a message is stored
 }
 
-// Most is how many violations of a kind are told.
+// Most is how many violations of a kind are told one by one.
 const Most = 5
 
 func (j *judgement) violated(kind, format string, args ...any) {
