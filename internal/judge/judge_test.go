@@ -38,6 +38,14 @@ func TestCompare_findsNothingInAGoodHistory(t *testing.T) {
 	require.Empty(t, Compare(history, stored, Rules{Sync: true, Stored: true, Idempotent: true}).First)
 }
 
+func TestCompare_ofSeveralGoroutinesDoesNotCompareWhatCameFirst(t *testing.T) {
+	t.Parallel()
+	history, stored := good()
+	history[0].Outcomes[0].Order, history[4].Outcomes[0].Order = 4, 0
+	require.NotEmpty(t, Compare(history, stored, Rules{Stored: true, Idempotent: true}).First)
+	require.Empty(t, Compare(history, stored, Rules{Stored: true, Idempotent: true, AnyOrder: true}).First)
+}
+
 func TestCompare_findsEachKindOfViolation(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

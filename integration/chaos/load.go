@@ -1,0 +1,168 @@
+package chaos
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
+)
+
+// load sends numbered messages at a steady rate, and keeps their history.
+type load struct {
+	topic      string
+	client     Client
+	goroutines int
+	rate       int // messages a second, all goroutines together
+	start      time.Time
+
+	ids     atomic.Int64
+	pausing atomic.Bool
+	stop    chan struct{}
+	senders sync.WaitGroup
+
+	mu       sync.Mutex
+	history  []*judge.Message
+	outcomes int
+	acks     []ack
+	longest  time.Duration // of all calls of Send
+}
+
+// ack is when a message of a partition was acknowledged, since the start.
+type ack struct {
+	partition int32
+	at        time.Duration
+}
+
+// keys is how many keys each goroutine has: its messages of one key are in order.
+const keys = 20
+
+// tick is how often a goroutine sends what is due.
+const tick = 10 * time.Millisecond
+
+func (l *load) begin() {
+	l.start, l.stop = time.Now(), make(chan struct{})
+	for sender := range l.goroutines {
+		l.senders.Go(func() { l.send(sender) })
+	}
+}
+
+// send is one goroutine. What could not be sent in time is sent later, as long
+// as the producer takes it: a service does not forget its requests either.
+func (l *load) send(sender int) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	perSecond := float64(l.rate) / float64(l.goroutines)
+	began, sent := time.Now(), 0
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-ticker.C:
+		}
+		if l.pausing.Load() {
+			began, sent = time.Now(), 0
+			continue
+		}
+		for due := int(time.Since(began).Seconds() * perSecond); sent < due; sent++ {
+			l.one(sender, sent)
+			select {
+			case <-l.stop:
+				return
+			default:
+			}
+		}
+	}
+}
+
+func (l *load) one(sender, n int) {
+	m := &judge.Message{ID: int(l.ids.Add(1)), Sender: sender, Topic: l.topic, Key: fmt.Appendf(nil, "%d-%d", sender, n%keys)}
+	m.Value = judge.Payload(m.ID, m.Sender, m.Topic, m.Key)
+	l.mu.Lock()
+	l.history = append(l.history, m)
+	l.mu.Unlock()
+	began := time.Now()
+	err := l.client.Send(l.topic, m.Key, m.Value, func(partition int32, offset int64, err error) {
+		l.done(m, partition, offset, err)
+	})
+	took := time.Since(began)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m.Answered, m.Returned = true, err
+	l.longest = max(l.longest, took)
+}
+
+func (l *load) done(m *judge.Message, partition int32, offset int64, err error) {
+	if err != nil && judge.DeliveryError(err) == nil {
+		// A peer's: it says nothing on whether the message is stored.
+		err = &producer.DeliveryError{Topic: l.topic, Partition: -1, Status: producer.PossiblyPersisted, Err: err}
+	}
+	at := time.Since(l.start)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m.Outcomes = append(m.Outcomes, judge.Outcome{Err: err, Partition: partition, Offset: offset, Order: l.outcomes})
+	l.outcomes++
+	if err == nil {
+		l.acks = append(l.acks, ack{partition, at})
+	}
+}
+
+// end stops sending. It waits for goroutines whose Send waits, but not for ever,
+// and reports how many are left.
+func (l *load) end(within time.Duration) error {
+	close(l.stop)
+	return ended(within, l.senders.Wait)
+}
+
+// snapshot is the history, in the order of ids.
+func (l *load) snapshot() []judge.Message {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	history := make([]judge.Message, len(l.history))
+	for i, m := range l.history {
+		history[i] = *m
+		history[i].Outcomes = slices.Clone(m.Outcomes)
+	}
+	slices.SortFunc(history, func(a, b judge.Message) int { return a.ID - b.ID })
+	return history
+}
+
+// gap is the longest time without an acknowledgement in any partition, of those
+// between the first acknowledgement and until.
+func (l *load) gap(until time.Duration) (longest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := map[int32]time.Duration{}
+	for _, a := range l.acks {
+		if before, ok := last[a.partition]; ok {
+			longest = max(longest, a.at-before)
+		}
+		last[a.partition] = a.at
+	}
+	for _, at := range last {
+		longest = max(longest, until-at)
+	}
+	return longest
+}
+
+// recovery is how long after healed the last partition had its first
+// acknowledgement.
+func (l *load) recovery(healed time.Duration) (longest time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := map[int32]time.Duration{}
+	all := map[int32]bool{}
+	for _, a := range l.acks {
+		all[a.partition] = true
+		if _, seen := first[a.partition]; !seen && a.at >= healed {
+			first[a.partition] = a.at - healed
+		}
+	}
+	for _, took := range first {
+		longest = max(longest, took)
+	}
+	return longest, len(first) == len(all) && len(all) > 0
+}

@@ -1,0 +1,107 @@
+package chaos
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/saramakit/producer/internal/judge"
+)
+
+// Broken are the promises that a run has broken, in words. Not every subject
+// makes all of them: an Ordered one stores messages once and in order, an Honest
+// one knows what it has not stored. Messages may fail only where the scenario
+// says so.
+func (r *Result) Broken(subject Subject, scenario Scenario) (broken []string) {
+	say := func(is bool, format string, args ...any) {
+		if is {
+			broken = append(broken, fmt.Sprintf(format, args...))
+		}
+	}
+	for _, v := range r.Verdict.First {
+		broken = append(broken, v.String())
+	}
+	say(r.Silent > 0, "%d messages have no outcome", r.Silent)
+	say(r.Rejected > 0 && !scenario.MayFail(), "%d messages were not accepted", r.Rejected)
+	say(r.Failed() > 0 && !scenario.MayFail(), "%d messages failed", r.Failed())
+	if subject.Honest {
+		say(r.CloseTook > closing+time.Second, "Close took %s of %s", r.CloseTook, closing)
+		say(r.CloseErr != nil && !scenario.MayFail(), "Close said: %v", r.CloseErr)
+		say(!r.Recovered && !scenario.CloseAmid, "a partition has not recovered")
+	}
+	return broken
+}
+
+// Head is the head of a table of results.
+const Head = "| scenario | producer | accepted | failed | lost | duplicated | out of order | silent | untrue status | longest gap | longest Send | recovery | Close |\n" +
+	"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+
+// Row is a result as a line of a table.
+func (r *Result) Row() string {
+	count := func(kinds ...string) string {
+		n := 0
+		for _, kind := range kinds {
+			n += r.Verdict.Count[kind]
+		}
+		return thousands(n)
+	}
+	recovery := "-"
+	if r.Recovered {
+		recovery = seconds(r.Recovery)
+	}
+	end := seconds(r.CloseTook)
+	if r.CloseErr != nil {
+		end += " (cut)"
+	}
+	return "| " + strings.Join([]string{
+		r.Scenario, r.Subject, thousands(r.Accepted), thousands(r.Failed()),
+		count(judge.Lost, judge.Misplaced, judge.Altered), count(judge.Duplicated), count(judge.Reordered),
+		thousands(r.Silent), count(judge.Untrue), seconds(r.LongestGap), seconds(r.LongestSend), recovery, end,
+	}, " | ") + " |\n"
+}
+
+// Sum adds up results of the same scenario and subject: counts are added, of
+// times the longest is kept.
+func Sum(results []*Result) *Result {
+	sum := *results[0]
+	sum.Verdict.Count = map[string]int{}
+	sum.Accepted, sum.Delivered, sum.Stored, sum.Rejected, sum.Silent = 0, 0, 0, 0, 0
+	sum.NotPersisted, sum.MaybePersisted = 0, 0
+	for _, r := range results {
+		sum.Accepted += r.Accepted
+		sum.Delivered += r.Delivered
+		sum.Stored += r.Stored
+		sum.Rejected += r.Rejected
+		sum.Silent += r.Silent
+		sum.NotPersisted += r.NotPersisted
+		sum.MaybePersisted += r.MaybePersisted
+		for kind, n := range r.Verdict.Count {
+			sum.Verdict.Count[kind] += n
+		}
+		sum.LongestSend = max(sum.LongestSend, r.LongestSend)
+		sum.LongestGap = max(sum.LongestGap, r.LongestGap)
+		sum.Recovery = max(sum.Recovery, r.Recovery)
+		sum.Recovered = sum.Recovered && r.Recovered
+		sum.CloseTook = max(sum.CloseTook, r.CloseTook)
+		if r.CloseErr != nil {
+			sum.CloseErr = r.CloseErr
+		}
+	}
+	return &sum
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+
+// thousands writes 12345 as 12,345.
+func thousands(n int) string {
+	digits := fmt.Sprint(n)
+	var groups []string
+	for len(digits) > 3 {
+		groups = append(groups, digits[len(digits)-3:])
+		digits = digits[:len(digits)-3]
+	}
+	groups = append(groups, digits)
+	slices.Reverse(groups)
+	return strings.Join(groups, ",")
+}
