@@ -51,7 +51,7 @@ slow: ## Run what takes long: races on 1 and 80 processors, random programs, the
 	go test -race -shuffle=on -parallel=$(PARALLEL) -count=1 -cpu=1,80 -timeout=$(TIMEOUT) . ./internal/...
 	go -C internal/e2e test -race -shuffle=on -parallel=$(PARALLEL) -count=1 -timeout=$(TIMEOUT) ./...
 	E2E_MESSAGES=1000000 go -C internal/e2e test -race -count=1 -timeout=20m -run=TestRandom -v .
-	E2E_FULL=1 go -C internal/e2e test -count=1 -timeout=20m -run=TestBounds -v .
+	E2E_FULL=1 go -C internal/e2e test -count=1 -timeout=20m -run='TestBounds|TestCut_atEach' -v .
 
 .PHONY: lint
 lint: check-modules $(GOLANGCI_LINT) ## Run the linters on every module, with the one configuration of the root.

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/internal/judge"
 	"github.com/saramakit/producer/kafkatest"
 )
 
@@ -46,7 +47,7 @@ func TestHostile_answersToProduceRequestsLoseNothingAndTheNextOnesCount(t *testi
 				r.runUntil(load{senders: 2, each: 20}, func() bool { return fault.Hits() == 3 })
 				failed := r.failures()
 				for _, err := range failed {
-					require.Equal(t, producer.PossiblyPersisted, deliveryError(err).Status, "%v", err)
+					require.Equal(t, producer.PossiblyPersisted, judge.DeliveryError(err).Status, "%v", err)
 				}
 				r.run(bounded(t), load{senders: 2, each: 10})
 				r.finish(fault)
