@@ -4,15 +4,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/saramakit/producer/integration/internal/leaks"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// sarama's metrics library has one ticker for the whole process and never
-		// ends it.
-		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
-		// Its circuit breaker, once open, sleeps for ten seconds whatever
-		// becomes of the producer.
-		goleak.IgnoreAnyFunction("github.com/eapache/go-resiliency/breaker.(*Breaker).timer"),
-	)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, leaks.Ignored()...) }
