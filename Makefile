@@ -53,6 +53,10 @@ slow: ## Run what takes long: races on 1 and 80 processors, random programs, the
 	E2E_MESSAGES=1000000 go -C internal/e2e test -race -count=1 -timeout=20m -run=TestRandom -v .
 	E2E_FULL=1 go -C internal/e2e test -count=1 -timeout=20m -run='TestBounds|TestCut_atEach' -v .
 
+.PHONY: integration
+integration: ## Run the tests against Apache Kafka itself; needs Java 17 or later and Maven.
+	KAFKA_TESTS=1 KAFKA_REQUIRED=1 go -C integration test -race -count=1 -timeout=15m ./...
+
 .PHONY: lint
 lint: check-modules $(GOLANGCI_LINT) ## Run the linters on every module, with the one configuration of the root.
 	$(call each,$(GOLANGCI_LINT) run -c $(CURDIR)/.golangci.yml ./...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Nodes returns how many nodes there are; their ids are 1 to this number.
@@ -15,7 +16,12 @@ func (c *Cluster) Nodes() int { return len(c.nodes) }
 func (c *Cluster) Dir() string { return c.dir }
 
 // Addrs returns the addresses of all nodes, for clients without TLS and SASL.
-func (c *Cluster) Addrs() []string { return c.addrs(true, plaintextPort) }
+func (c *Cluster) Addrs() []string {
+	if c.foreign != nil {
+		return slices.Clone(c.foreign)
+	}
+	return c.addrs(true, plaintextPort)
+}
 
 // SASLAddrs returns the addresses for clients with SASL, none without the
 // option.

@@ -29,7 +29,7 @@ func (c *Cluster) admin(ctx context.Context, f func(context.Context, *kadm.Clien
 
 // client is a client that begins with the nodes that answer.
 func (c *Cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	var seeds []string
+	seeds := c.foreign
 	for _, n := range c.nodes {
 		if n.answers() {
 			seeds = append(seeds, c.ports.addr(n.id, plaintextPort))
@@ -54,7 +54,11 @@ func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions int32
 		values[key] = &value
 	}
 	err := c.admin(ctx, func(ctx context.Context, admin *kadm.Client) error {
-		created, err := admin.CreateTopic(ctx, partitions, int16(len(c.nodes)), values, name)
+		replicas := int16(len(c.nodes))
+		if c.foreign != nil {
+			replicas = -1 // as its brokers are set
+		}
+		created, err := admin.CreateTopic(ctx, partitions, replicas, values, name)
 		return errors.Join(err, created.Err)
 	})
 	if err != nil {

@@ -32,6 +32,7 @@ type Cluster struct {
 	dir     string
 	ports   ports
 	nodes   []*node
+	foreign []string // the addresses of a cluster that is not ours
 
 	closing  sync.Once
 	keepLogs atomic.Bool
@@ -108,7 +109,8 @@ func (c *Cluster) server(ctx context.Context, id int) *exec.Cmd {
 		heap = "768m"
 	}
 	return c.dist.jvm(ctx, c.dir, []string{
-		"-Xms256m", "-Xmx" + heap, "-XX:MaxDirectMemorySize=256m",
+		// Quick to start: the better compiler pays off after minutes only.
+		"-XX:TieredStopAtLevel=1", "-Xms256m", "-Xmx" + heap, "-XX:MaxDirectMemorySize=256m",
 		"-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
 	}, "kafka.Kafka", propertiesFile(c.dir, id))
 }

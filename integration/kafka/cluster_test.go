@@ -23,8 +23,8 @@ func bounded(t *testing.T) context.Context {
 	return ctx
 }
 
-// produce stores values with bare sarama.
-func produce(t *testing.T, cluster *kafka.Cluster, topic string, values ...string) {
+// produce stores values in partition 0 of orders, with bare sarama.
+func produce(t *testing.T, cluster *kafka.Cluster, values ...string) {
 	t.Helper()
 	config := sarama.NewConfig()
 	config.Producer.Return.Successes = true
@@ -36,7 +36,7 @@ func produce(t *testing.T, cluster *kafka.Cluster, topic string, values ...strin
 	require.NoError(t, err)
 	for i, value := range values {
 		_, _, err := p.SendMessage(&sarama.ProducerMessage{
-			Topic: topic, Key: sarama.StringEncoder(fmt.Sprint(i)), Value: sarama.StringEncoder(value),
+			Topic: "orders", Key: sarama.StringEncoder(fmt.Sprint(i)), Value: sarama.StringEncoder(value),
 		})
 		require.NoError(t, err)
 	}
@@ -46,8 +46,8 @@ func produce(t *testing.T, cluster *kafka.Cluster, topic string, values ...strin
 // values is what partition 0 of a topic holds.
 func values(records []kafka.Record) []string {
 	var all []string
-	for _, r := range records {
-		all = append(all, string(r.Value))
+	for i := range records {
+		all = append(all, string(records[i].Value))
 	}
 	return all
 }
@@ -60,7 +60,7 @@ func TestCluster_oneNodeKeepsWhatItAcknowledgedAcrossACrash(t *testing.T) {
 	cluster := kafka.Run(t, kafka.Options{})
 	ctx := bounded(t)
 	require.NoError(t, cluster.CreateTopic(ctx, "orders", 2, nil))
-	produce(t, cluster, "orders", "a", "\x00\xff\\x5C\t\n", "")
+	produce(t, cluster, "a", "\x00\xff\\x5C\t\n", "")
 
 	pid := cluster.PID(1)
 	require.False(t, gone(pid))
@@ -72,7 +72,7 @@ func TestCluster_oneNodeKeepsWhatItAcknowledgedAcrossACrash(t *testing.T) {
 	require.NoError(t, cluster.StartNodes(ctx, 1))
 	require.True(t, cluster.Running(1))
 	require.ErrorContains(t, cluster.StartNodes(ctx, 1), "is running")
-	produce(t, cluster, "orders", "after")
+	produce(t, cluster, "after")
 
 	records, err := cluster.Records(ctx, "orders")
 	require.NoError(t, err)
@@ -133,13 +133,13 @@ func TestCluster_ofThreeMovesLeadersWhenNodesAreAway(t *testing.T) {
 	ctx := bounded(t)
 	require.NoError(t, cluster.CreateTopic(ctx, "orders", 1, nil))
 	require.NoError(t, cluster.InSync(ctx))
-	produce(t, cluster, "orders", "1")
+	produce(t, cluster, "1")
 
 	first, err := cluster.Leader(ctx, "orders", 0)
 	require.NoError(t, err)
 	require.NoError(t, cluster.Kill(int(first)))
 	second := waitForOtherLeader(t, cluster, first)
-	produce(t, cluster, "orders", "2")
+	produce(t, cluster, "2")
 	require.NoError(t, cluster.StartNodes(ctx))
 	require.NoError(t, cluster.InSync(ctx))
 	require.NoError(t, cluster.MoveLeader(ctx, "orders", 0, first))
@@ -151,7 +151,7 @@ func TestCluster_ofThreeMovesLeadersWhenNodesAreAway(t *testing.T) {
 	next, err := cluster.Controller(ctx)
 	require.NoError(t, err)
 	require.NotEqual(t, controller, next)
-	produce(t, cluster, "orders", "3")
+	produce(t, cluster, "3")
 	require.NoError(t, cluster.Thaw(controller))
 	require.NoError(t, cluster.InSync(ctx))
 
@@ -187,7 +187,6 @@ func TestStart_aFailureSaysWhyAndLeavesNoProcess(t *testing.T) {
 	require.ErrorContains(t, err, "use 1 or 3")
 }
 
-//nolint:paralleltest // changes the environment
 func TestStart_whatIsMissingIsNamedWithItsRemedy(t *testing.T) {
 	t.Setenv("JAVA_HOME", t.TempDir())
 	_, err := kafka.Start(t.Context(), kafka.Options{})
@@ -199,7 +198,7 @@ func TestStart_whatIsMissingIsNamedWithItsRemedy(t *testing.T) {
 	home := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(home, "bin"), 0o700))
 	fake := func(version string) {
-		script := fmt.Sprintf("#!/bin/sh\necho 'openjdk version \"%s\" 2024-01-01' >&2\n", version)
+		script := fmt.Sprintf("#!/bin/sh\necho 'openjdk version %q 2024-01-01' >&2\n", version)
 		require.NoError(t, os.WriteFile(filepath.Join(home, "bin", "java"), []byte(script), 0o700))
 	}
 	t.Setenv("JAVA_HOME", home)
@@ -227,7 +226,7 @@ func TestStart_whatIsMissingIsNamedWithItsRemedy(t *testing.T) {
 func TestConsole_everyByteIsReadAsItWasPrinted(t *testing.T) {
 	t.Parallel()
 	for printed, want := range map[string][]byte{
-		`\none`: nil, "": {}, "null": []byte("null"), `a\x09\x5C\xFF`: []byte("a\t\\\xff"),
+		"none-of-f3b1c9d07a52": nil, "": {}, "null": []byte("null"), `a\x09\x5C\xFF`: []byte("a\t\\\xff"),
 	} {
 		got, err := kafka.Unescape(printed)
 		require.NoError(t, err)

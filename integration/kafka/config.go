@@ -140,7 +140,7 @@ func (o Options) properties(dir string, p ports, id int) map[string]string {
 func sasl(listener string) map[string]string {
 	const security = "org.apache.kafka.common.security."
 	prefix := "listener.name." + listener + "."
-	plain := fmt.Sprintf(`%splain.PlainLoginModule required username="%s" password="%s" user_%s="%s" user_%s="%s";`,
+	plain := fmt.Sprintf(`%splain.PlainLoginModule required username=%q password=%q user_%s=%q user_%s=%q;`,
 		security, AdminUser, AdminPassword, AdminUser, AdminPassword, AppUser, AppPassword)
 	return map[string]string{
 		prefix + "sasl.enabled.mechanisms":        "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,10 +15,9 @@ import (
 // gives up, in milliseconds.
 const consoleWait = "60000"
 
-// noneLiteral is how the console consumer is told to print a key or a value that
-// is not there. It prints a backslash in bytes as \x5C, so that none of them
-// looks like this.
-const noneLiteral = `\none`
+// noneLiteral is what the console consumer is told to print for a key or a value
+// that is not there. One that is these bytes would be taken for none.
+const noneLiteral = "none-of-f3b1c9d07a52"
 
 // ConsoleRecords is [Cluster.Records], read by Kafka's own console consumer, which
 // shares nothing with this package or with any Go client. It has no headers and
@@ -48,6 +48,11 @@ func (c *Cluster) ConsoleRecords(ctx context.Context, topic string) ([]Record, e
 		args = append(args, "--formatter-property", property)
 	}
 	var out, complaints bytes.Buffer
+	if c.foreign != nil {
+		if c.dist, err = find(ctx); err != nil {
+			return nil, err
+		}
+	}
 	cmd := c.tool(ctx, "org.apache.kafka.tools.consumer.ConsoleConsumer", args...)
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := run(cmd); err != nil {
@@ -57,6 +62,7 @@ func (c *Cluster) ConsoleRecords(ctx context.Context, topic string) ([]Record, e
 	for {
 		line, err := out.ReadString('\n')
 		if errors.Is(err, io.EOF) {
+			slices.SortFunc(records, byPlace)
 			return records, nil
 		}
 		record, err := parseConsole(topic, strings.TrimSuffix(line, "\n"))

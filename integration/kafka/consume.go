@@ -49,10 +49,12 @@ func (c *Cluster) Records(ctx context.Context, topic string) ([]Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: read topic %s: %w", topic, err)
 	}
-	slices.SortFunc(records, func(a, b Record) int {
-		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
-	})
+	slices.SortFunc(records, byPlace)
 	return records, nil
+}
+
+func byPlace(a, b Record) int { //nolint:gocritic // slices.SortFunc wants it so
+	return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 }
 
 // span is a range of offsets, without end.

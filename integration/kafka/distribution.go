@@ -81,7 +81,7 @@ func find(ctx context.Context) (distribution, error) {
 	return distribution{java, libs}, nil
 }
 
-var javaVersion = regexp.MustCompile(`version "(\d+)`) //nolint:gochecknoglobals // a constant
+var javaVersion = regexp.MustCompile(`version "(\d+)`)
 
 func findJava(ctx context.Context) (string, error) {
 	java := "java"

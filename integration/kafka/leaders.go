@@ -139,7 +139,7 @@ func (c *Cluster) InSync(ctx context.Context) error {
 			return err
 		}
 		for _, view := range all {
-			if len(view.Brokers) != len(c.nodes) {
+			if len(view.Brokers) < len(c.nodes) {
 				return fmt.Errorf("%d of %d brokers are there", len(view.Brokers), len(c.nodes))
 			}
 			for _, topic := range view.Topics {

@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -16,7 +17,17 @@ const (
 // Wanted reports whether the environment asks for tests with Kafka: by
 // KAFKA_TESTS=1, or by KAFKA_BROKERS with the addresses of one that runs.
 func Wanted() bool {
-	return os.Getenv(wantVariable) == "1" || os.Getenv(brokersVariable) != ""
+	return os.Getenv(wantVariable) == "1" || Brokers() != nil
+}
+
+// Brokers returns the addresses in KAFKA_BROKERS, separated by commas, nil if
+// there are none.
+func Brokers() []string {
+	list := os.Getenv(brokersVariable)
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }
 
 // SkipUnlessWanted skips the test unless the environment asks for it.
