@@ -55,7 +55,13 @@ slow: ## Run what takes long: races on 1 and 80 processors, random programs, the
 
 .PHONY: integration
 integration: ## Run the tests against Apache Kafka itself; needs Java 17 or later and Maven.
-	KAFKA_TESTS=1 KAFKA_REQUIRED=1 go -C integration test -race -count=1 -timeout=15m ./...
+	KAFKA_TESTS=1 KAFKA_REQUIRED=1 go -C integration test -race -count=1 -p 1 -timeout=15m ./...
+
+# PRODUCERS= (nothing) lets the peers run, too.
+PRODUCERS ?= ^producer
+.PHONY: chaos
+chaos: ## Run scenarios against Apache Kafka; DURATION=30m goes on for as long, SEED=1 repeats, PRODUCERS= lets peers run, too.
+	go -C integration run ./cmd/chaos -producers '$(PRODUCERS)' $(if $(DURATION),-duration $(DURATION)) $(if $(SEED),-seed $(SEED))
 
 .PHONY: lint
 lint: check-modules $(GOLANGCI_LINT) ## Run the linters on every module, with the one configuration of the root.

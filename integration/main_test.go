@@ -12,18 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/saramakit/producer/integration/internal/leaks"
 	"github.com/saramakit/producer/integration/kafka"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(&withCluster{m},
-		// sarama's metrics library has one ticker for the whole process and never
-		// ends it.
-		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
-		// Its circuit breaker, once open, sleeps for ten seconds whatever
-		// becomes of its producer.
-		goleak.IgnoreAnyFunction("github.com/eapache/go-resiliency/breaker.(*Breaker).timer"),
-	)
+	goleak.VerifyTestMain(&withCluster{m}, leaks.Ignored()...)
 }
 
 // common is the cluster that most tests share: one node, started by the first
