@@ -84,7 +84,13 @@ func (c *Cluster) waitPartitions(ctx context.Context, topic string, want int) er
 				return fmt.Errorf("%d of %d partitions have leaders", led, want)
 			}
 		}
-		return nil
+		if want == 0 {
+			return nil
+		}
+		// A broker tells of a leader a moment before that one is prepared to lead,
+		// and what is sent without acknowledgements then is lost.
+		ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
+		return errors.Join(err, ends.Error())
 	})
 	if err != nil {
 		return fmt.Errorf("kafka: wait for topic %s: %w", topic, err)
