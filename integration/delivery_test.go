@@ -120,6 +120,7 @@ func TestDelivery_manyGoroutinesLoseNothing(t *testing.T) {
 				if err := syncs.Send(bounded(t), msg); err != nil {
 					t.Error(err)
 				}
+				l.sent(msg)
 			}
 		})
 	}

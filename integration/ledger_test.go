@@ -27,6 +27,7 @@ type entry struct {
 	topic       string
 	sender, seq int
 	outcomes    []outcome
+	returned    *place // what a sync Send wrote into its message
 }
 
 type outcome struct {
@@ -81,6 +82,14 @@ func (l *ledger) note(msg *sarama.ProducerMessage, err error) {
 	value, _ := msg.Metadata.(string)
 	e := l.entries[value]
 	e.outcomes = append(e.outcomes, outcome{err, place{msg.Partition, msg.Offset}})
+}
+
+// sent notes what a sync Send has written into its message.
+func (l *ledger) sent(msg *sarama.ProducerMessage) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	value, _ := msg.Metadata.(string)
+	l.entries[value].returned = &place{msg.Partition, msg.Offset}
 }
 
 // failures are the messages of a topic that failed, by value, each with its
@@ -139,6 +148,9 @@ func (l *ledger) requireStored(t *testing.T, topic string, records []kafka.Recor
 		} else if places {
 			stored := place{r.Partition, r.Offset}
 			require.Equal(t, stored, told.place, "message %d of sender %d", e.seq, e.sender)
+		}
+		if e.returned != nil {
+			require.Equal(t, place{r.Partition, r.Offset}, *e.returned, "message %d of sender %d", e.seq, e.sender)
 		}
 		before, later := last[line{e.sender, r.Partition}]
 		require.False(t, later && before >= e.seq, "message %d of sender %d comes after %d", e.seq, e.sender, before)
