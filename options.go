@@ -49,7 +49,9 @@ const MessageOverhead = record.Overhead
 // WithAcks sets which replicas must have a message before it counts as
 // delivered, overriding the default of [sarama.WaitForAll]. With
 // [sarama.NoResponse] "delivered" means "written to the socket", and Offset is
-// -1. Anything but WaitForAll needs WithIdempotence(false).
+// -1: what a broker then drops, such as messages for a partition that it has
+// only just become the leader of, is lost in silence. Anything but WaitForAll
+// needs WithIdempotence(false).
 func WithAcks(acks sarama.RequiredAcks) Option {
 	return option{"WithAcks", func(c *config) {
 		if acks < sarama.WaitForAll || acks > sarama.WaitForLocal {
