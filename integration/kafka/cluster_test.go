@@ -32,6 +32,10 @@ func produce(t *testing.T, cluster *kafka.Cluster, values ...string) {
 	config.Producer.Partitioner = sarama.NewManualPartitioner
 	config.Producer.Retry.Max = 100
 	config.Metadata.Retry.Max = 100
+	// What a frozen node costs; it is stored once although it may be sent again.
+	config.Net.DialTimeout, config.Net.ReadTimeout, config.Net.WriteTimeout = 3*time.Second, 3*time.Second, 3*time.Second
+	config.Producer.Idempotent = true
+	config.Net.MaxOpenRequests = 1
 	p, err := sarama.NewSyncProducer(cluster.Addrs(), config)
 	require.NoError(t, err)
 	for i, value := range values {
@@ -130,36 +134,35 @@ func login(t *testing.T, cluster *kafka.Cluster, password string, fails bool) {
 func TestCluster_ofThreeMovesLeadersWhenNodesAreAway(t *testing.T) {
 	t.Parallel()
 	cluster := kafka.Run(t, kafka.Options{Nodes: 3})
-	ctx := bounded(t)
-	require.NoError(t, cluster.CreateTopic(ctx, "orders", 1, nil))
-	require.NoError(t, cluster.InSync(ctx))
+	require.NoError(t, cluster.CreateTopic(bounded(t), "orders", 1, nil))
+	require.NoError(t, cluster.InSync(bounded(t)))
 	produce(t, cluster, "1")
 
-	first, err := cluster.Leader(ctx, "orders", 0)
+	first, err := cluster.Leader(bounded(t), "orders", 0)
 	require.NoError(t, err)
 	require.NoError(t, cluster.Kill(int(first)))
 	second := waitForOtherLeader(t, cluster, first)
 	produce(t, cluster, "2")
-	require.NoError(t, cluster.StartNodes(ctx))
-	require.NoError(t, cluster.InSync(ctx))
-	require.NoError(t, cluster.MoveLeader(ctx, "orders", 0, first))
+	require.NoError(t, cluster.StartNodes(bounded(t)))
+	require.NoError(t, cluster.InSync(bounded(t)))
+	require.NoError(t, cluster.MoveLeader(bounded(t), "orders", 0, first))
 
-	controller, err := cluster.Controller(ctx)
+	controller, err := cluster.Controller(bounded(t))
 	require.NoError(t, err)
 	require.NoError(t, cluster.Freeze(controller))
 	require.True(t, cluster.Running(controller), "it is frozen and not gone")
-	next, err := cluster.Controller(ctx)
+	next, err := cluster.Controller(bounded(t))
 	require.NoError(t, err)
 	require.NotEqual(t, controller, next)
 	produce(t, cluster, "3")
 	require.NoError(t, cluster.Thaw(controller))
-	require.NoError(t, cluster.InSync(ctx))
+	require.NoError(t, cluster.InSync(bounded(t)))
 
 	require.NoError(t, cluster.Stop(int(second)))
-	require.NoError(t, cluster.StartNodes(ctx, int(second)))
-	require.NoError(t, cluster.InSync(ctx))
-	require.NoError(t, cluster.AddPartitions(ctx, "orders", 2))
-	records, err := cluster.Records(ctx, "orders")
+	require.NoError(t, cluster.StartNodes(bounded(t), int(second)))
+	require.NoError(t, cluster.InSync(bounded(t)))
+	require.NoError(t, cluster.AddPartitions(bounded(t), "orders", 2))
+	records, err := cluster.Records(bounded(t), "orders")
 	require.NoError(t, err)
 	require.Equal(t, []string{"1", "2", "3"}, values(records))
 }
