@@ -91,10 +91,11 @@ func New(maxMessages, maxBytes int64) *Budget {
 	if maxBytes <= 0 {
 		maxBytes = math.MaxInt64
 	}
-	return &Budget{
-		maxMessages: maxMessages, maxBytes: maxBytes,
-		lotMessages: maxMessages / parts, lotBytes: maxBytes / parts,
+	b := &Budget{maxMessages: maxMessages, maxBytes: maxBytes}
+	if maxMessages >= parts {
+		b.lotMessages, b.lotBytes = maxMessages/parts, maxBytes/parts
 	}
+	return b
 }
 
 // Fits reports whether a message of that size can ever be granted. Callers must

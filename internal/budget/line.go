@@ -28,11 +28,14 @@ func (b *Budget) join(bytes int64) *waiter {
 	return w
 }
 
-// leave takes w out of the line. It returns false if it was granted before.
+// leave takes w out of the line. It returns false if it was granted before, or
+// is now: room that is kept back for a lot is there, and a grant wins over an end.
 func (b *Budget) leave(w *waiter) bool {
 	b.mu.Lock()
+	before := b.grant()
 	if !w.inLine {
 		b.mu.Unlock()
+		wake(before)
 		return false
 	}
 	if w.prev == nil {
@@ -49,9 +52,10 @@ func (b *Budget) leave(w *waiter) bool {
 	b.waiting.Add(-1)
 	// A large one that gives up at the head may have held up small ones for
 	// which there is room: no release would come for them.
-	granted := b.grant()
+	behind := b.grant()
 	b.mu.Unlock()
-	wake(granted)
+	wake(before)
+	wake(behind)
 	return true
 }
 

@@ -1,6 +1,7 @@
 package budget
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,10 +79,29 @@ func TestBudget_withLittleRoomThoseInLineGetItAfterAMillisecond(t *testing.T) {
 	})
 }
 
+func TestBudget_roomThatIsKeptBackWinsOverTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, waiters := full(t, 1600)
+		ctx, cancel := context.WithCancel(t.Context())
+		last := wait(ctx, b, nil, 10)
+		for range len(waiters) {
+			b.Release(10) // the last of these is less than a lot
+		}
+		b.Release(10)
+		cancel()
+		require.Equal(t, Granted, outcome(last))
+		for range len(waiters) {
+			b.Release(10)
+		}
+		requireEmpty(t, b)
+	})
+}
+
 func TestBudget_ofAFewMessagesNeverKeepsRoomBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := New(parts-1, 0)
+		b := New(parts-1, 1600)
 		for range parts - 1 {
 			require.True(t, b.TryAcquire(1))
 		}
@@ -92,5 +112,11 @@ func TestBudget_ofAFewMessagesNeverKeepsRoomBack(t *testing.T) {
 			b.Release(1)
 		}
 		requireEmpty(t, b)
+
+		require.True(t, b.TryAcquire(1595))
+		require.True(t, b.TryAcquire(5))
+		w = wait(t.Context(), b, nil, 5)
+		b.Release(5)
+		require.Equal(t, Granted, outcome(w), "a few bytes are not kept back either")
 	})
 }
