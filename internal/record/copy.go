@@ -18,22 +18,19 @@ var (
 	ErrNilContext = errors.New("the context is nil; pass context.Background()")
 )
 
-// TopicError says that no cluster can have a topic of that name.
+// TopicError says that no Apache Kafka can have a topic of that name. Its text
+// is always the same, since logs are grouped by it.
 type TopicError struct{ Topic string }
 
-func (e *TopicError) Error() string {
-	name := e.Topic
-	if len(name) > longestTopic {
-		name = name[:longestTopic] + "…"
-	}
-	return fmt.Sprintf("the topic name %q is not one: Kafka takes 1 to %d of the characters a-z, A-Z, 0-9, '.', '_' and '-', "+
-		"but neither \".\" nor \"..\"", name, longestTopic)
+func (*TopicError) Error() string {
+	return fmt.Sprintf("the topic's name is not one: Kafka takes 1 to %d of the characters a-z, A-Z, 0-9, '.', '_' and '-', "+
+		"but neither \".\" nor \"..\"", longestTopic)
 }
 
 // longestTopic is Kafka's limit: the name is part of a file's, with a suffix.
 const longestTopic = 249
 
-// CheckTopic refuses what no broker would take as the name of a topic. To send
+// CheckTopic refuses what Apache Kafka would not take as the name of a topic. To send
 // it would fail all that is in the same request.
 func CheckTopic(name string) error {
 	if name == "" {
@@ -149,7 +146,6 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 			Offset:    -1,            // what stays if the broker does not tell
 			Timestamp: timestamp,
 		},
-		keyLen: key.wireLen(), valueLen: value.wireLen(),
 		size:    int32(size),
 		created: timestamp,
 		Ctx:     bare(ctx),
@@ -162,9 +158,8 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	if total > 0 {
 		buf = make([]byte, 0, total)
 	}
-	_, buf = key.appendTo(buf)
-	_, buf = value.appendTo(buf)
-	r.bytes = buf
+	r.key, buf = key.appendTo(buf)
+	r.value, buf = value.appendTo(buf)
 	if headers > 0 {
 		r.Msg.Headers = make([]sarama.RecordHeader, headers)
 		for i, h := range msg.Headers {
@@ -174,7 +169,7 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	}
 	// The key needs no gate: sarama asks for it when it chooses a partition,
 	// too, and never without the value when it makes a batch.
-	r.Msg.Key = r.plainKey()
+	r.Msg.Key = plain(&r.key)
 	r.Msg.Value = (*gated)(r)
 	return Copy{Record: r, Wire: wire, Now: now}, nil
 }
@@ -188,14 +183,6 @@ type source struct {
 }
 
 func (s source) len() int { return len(s.bytes) + len(s.str) }
-
-// wireLen is len, but -1 for null.
-func (s source) wireLen() int32 {
-	if !s.present {
-		return -1
-	}
-	return int32(s.len())
-}
 
 // appendTo appends s to buf and returns the part it took, nil if s is null and
 // empty but not nil if s is empty. The part cannot be appended to.

@@ -22,60 +22,13 @@ func (g *gated) Encode() ([]byte, error) {
 		r.partition.Store(r.Msg.Partition)
 		r.encodedAt = r.Home.Retries.Load()
 		if r.state.CompareAndSwap(s, s+1<<attemptShift) {
-			return r.value(), nil
+			return r.value, nil
 		}
 	}
 }
 
 // Length is the number of bytes that Encode returns.
-func (g *gated) Length() int { return max(0, int(g.valueLen)) }
-
-// plainKey and plainValue are the Encoders that callbacks and partitioners see:
-// they give the bytes whatever the state of the record. Each is the record
-// itself, which needs no allocation.
-type (
-	plainKey   Record
-	plainValue Record
-)
-
-func (p *plainKey) Encode() ([]byte, error) { return (*Record)(p).key(), nil }
-func (p *plainKey) Length() int             { return max(0, int(p.keyLen)) }
-
-func (p *plainValue) Encode() ([]byte, error) { return (*Record)(p).value(), nil }
-func (p *plainValue) Length() int             { return max(0, int(p.valueLen)) }
-
-// plainKey is the key, nil if there is none.
-func (r *Record) plainKey() sarama.Encoder {
-	if r.keyLen < 0 {
-		return nil
-	}
-	return (*plainKey)(r)
-}
-
-// plainValue is the value, nil if there is none.
-func (r *Record) plainValue() sarama.Encoder {
-	if r.valueLen < 0 {
-		return nil
-	}
-	return (*plainValue)(r)
-}
-
-// key is nil if there is none, and not nil if it is empty.
-func (r *Record) key() []byte { return part(r.bytes, 0, int(r.keyLen)) }
-
-// value is nil if there is none, and not nil if it is empty.
-func (r *Record) value() []byte { return part(r.bytes, max(0, int(r.keyLen)), int(r.valueLen)) }
-
-// part cannot be appended to.
-func part(bytes []byte, from, n int) []byte {
-	switch {
-	case n < 0:
-		return nil
-	case n == 0:
-		return []byte{}
-	}
-	return bytes[from : from+n : from+n]
-}
+func (g *gated) Length() int { return len(g.value) }
 
 // Of finds the record of a message that the transport got back. It returns nil
 // for a message that is not ours, or that was reported already.
@@ -101,7 +54,7 @@ func (Around) Before(msg *sarama.ProducerMessage) (token any) {
 	if r == nil {
 		return nil
 	}
-	msg.Value = r.plainValue()
+	msg.Value = plain(&r.value)
 	return r
 }
 

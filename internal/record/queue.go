@@ -29,9 +29,10 @@ type Queue struct {
 	length int
 }
 
-// block is a part of a queue, 512 bytes.
+// block is a part of a queue, 128 bytes: so much may stay for one record that
+// outlives its neighbours, which Overhead has room for.
 type block struct {
-	records    [60]*Record
+	records    [12]*Record
 	next, prev *block
 	base       uint64 // the number of the first of its places
 	// Of its places, those before head are empty, those from tail on are free

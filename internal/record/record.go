@@ -89,11 +89,11 @@ type Record struct {
 	// writes (Partition, Offset, Timestamp).
 	Msg sarama.ProducerMessage
 
-	// bytes are those of the key and of the value, one after the other. They
-	// are never written to, and never re-used. A length of -1 is an absent one.
-	bytes            []byte
-	keyLen, valueLen int32
-	size             int32 // what it takes of the byte budget
+	// key and value are the encoded bytes; nil means absent. They are never
+	// written to, and never re-used. Callbacks get pointers to them and not to
+	// the record, so that whoever prints a message reads nothing else.
+	key, value sarama.ByteEncoder
+	size       int32 // what it takes of the byte budget
 	// created is the timestamp that Send gave the message. Msg.Timestamp may
 	// be overwritten by sarama with the broker's.
 	created  time.Time
@@ -207,7 +207,7 @@ func (r *Record) Partition() int32 { return r.partition.Load() }
 // that the transport has returned. offset is -1 where it is not known.
 func (r *Record) ReportOwn(partition int32, offset int64) {
 	m := &r.Msg
-	m.Key, m.Value = r.plainKey(), r.plainValue()
+	m.Key, m.Value = plain(&r.key), plain(&r.value)
 	m.Partition, m.Offset = partition, offset
 }
 
@@ -218,8 +218,8 @@ func (r *Record) ReportOwn(partition int32, offset int64) {
 func (r *Record) ReportCopy() {
 	r.special = &special{report: &sarama.ProducerMessage{
 		Topic:     r.Msg.Topic,
-		Key:       r.plainKey(),
-		Value:     r.plainValue(),
+		Key:       plain(&r.key),
+		Value:     plain(&r.value),
 		Headers:   append([]sarama.RecordHeader(nil), r.Msg.Headers...),
 		Metadata:  r.Msg.Metadata,
 		Partition: r.partition.Load(),
@@ -250,4 +250,13 @@ func (r *Record) Cause() error {
 		return r.special.cause
 	}
 	return nil
+}
+
+// plain is the Encoder that callbacks see: it gives the bytes whatever the
+// state of the record. A pointer, because that needs no allocation.
+func plain(b *sarama.ByteEncoder) sarama.Encoder {
+	if *b == nil {
+		return nil
+	}
+	return b
 }

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"encoding/json"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -280,6 +282,29 @@ func TestRecord_ReportCopy_sharesNothingThatSaramaWritesTo(t *testing.T) {
 	require.Equal(t, sent, r.Report().Timestamp)
 	require.Equal(t, "h", string(r.Report().Headers[0].Key))
 	require.Equal(t, "v", bytesOf(t, r.Report().Value))
+}
+
+// Whoever prints, encodes or compares a message gets its bytes, and does not walk
+// through the record, which others write to.
+func TestRecord_aReportedMessageHoldsNothingOfTheRecord(t *testing.T) {
+	t.Parallel()
+	r := accepted(t, &sarama.ProducerMessage{Topic: "t", Key: sarama.StringEncoder("k"), Value: sarama.StringEncoder("v")})
+	_, _ = r.Refuse()
+	r.ReportCopy()
+	var both sync.WaitGroup
+	both.Go(func() {
+		for i := range 1000 { // as sarama does, which still has it
+			r.Msg.Partition = int32(i)
+			r.Settle()
+		}
+	})
+	for range 100 {
+		encoded, err := json.Marshal(r.Report())
+		require.NoError(t, err)
+		require.Contains(t, string(encoded), `"Key":"aw=="`)
+		require.Equal(t, "&[107]", fmt.Sprintf("%v", r.Report().Key))
+	}
+	both.Wait()
 }
 
 func TestRecord_aReportedMessageWithoutKeyHasNone(t *testing.T) {
