@@ -219,12 +219,16 @@ func (c *core) room(ctx context.Context, l *lane.Lane, size int64, d delivery) (
 	}
 	c.counts.waiting.Add(1)
 	defer c.counts.waiting.Add(-1)
+	until := time.Now().Add(block)
 	timer := time.NewTimer(block)
 	defer timer.Stop()
 	if topic != nil {
 		if err := c.waitFor(ctx, topic, timer.C, size); err != nil {
 			return true, err
 		}
+		// The topic's room may have come in the instant in which the timer fired,
+		// and won: it would not fire again.
+		timer.Reset(time.Until(until))
 	}
 	if err := c.waitFor(ctx, c.budget, timer.C, size); err != nil {
 		if topic != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -121,5 +122,27 @@ func TestSend_theLinesOfTopicsAreServedSideBySide(t *testing.T) {
 			require.Equal(t, numbered(each), got[topic], topic)
 		}
 		require.Zero(t, p.Stats().Waiting)
+	})
+}
+
+// The room of the topic can be granted in the instant in which the time is up.
+// Then there is no time left to wait for the whole buffer, and for ever is wrong.
+func TestSend_topicRoomAtTheLastMomentLeavesNoTimeForTheWholeBuffer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const part, block = 32, 500 * time.Microsecond // less than the budget keeps room back for
+		p, f := openAsync(t, WithTopics("a", "b", "c"),
+			WithMaxBuffered(2*part), WithMaxBufferedPerTopic(part), WithMaxBlock(block))
+		for _, topic := range []string{"a", "b"} {
+			for range part {
+				require.NoError(t, p.Send(t.Context(), text(topic, "v")))
+			}
+		}
+		late := beginSend(t, p, text("a", "late"))
+		late.requireWaits()
+		f.deliver(f.holding()[0])
+		require.NoError(t, p.Send(t.Context(), text("c", "v")), "the whole is full again")
+		advance(block)
+		require.ErrorIs(t, late.result(), ErrBufferFull)
 	})
 }
