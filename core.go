@@ -220,17 +220,12 @@ func (c *core) room(ctx context.Context, l *lane.Lane, size int64, d delivery) (
 	c.counts.waiting.Add(1)
 	defer c.counts.waiting.Add(-1)
 	until := time.Now().Add(block)
-	timer := time.NewTimer(block)
-	defer timer.Stop()
 	if topic != nil {
-		if err := c.waitFor(ctx, topic, timer.C, size); err != nil {
+		if err := c.waitFor(ctx, topic, until, size); err != nil {
 			return true, err
 		}
-		// The topic's room may have come in the instant in which the timer fired,
-		// and won: it would not fire again.
-		timer.Reset(time.Until(until))
 	}
-	if err := c.waitFor(ctx, c.budget, timer.C, size); err != nil {
+	if err := c.waitFor(ctx, c.budget, until, size); err != nil {
 		if topic != nil {
 			topic.Release(size)
 		}
@@ -240,8 +235,12 @@ func (c *core) room(ctx context.Context, l *lane.Lane, size int64, d delivery) (
 	return true, nil
 }
 
-func (c *core) waitFor(ctx context.Context, b *budget.Budget, timeout <-chan time.Time, size int64) error {
-	switch b.Acquire(ctx, c.gate.Closing(), timeout, size) {
+// waitFor has a timer of its own: one that fired in a wait that was granted all
+// the same would not fire again in the next.
+func (c *core) waitFor(ctx context.Context, b *budget.Budget, until time.Time, size int64) error {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	switch b.Acquire(ctx, c.gate.Closing(), timer.C, size) {
 	case budget.Granted:
 		return nil
 	case budget.Closed:
