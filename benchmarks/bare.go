@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,4 +103,4 @@ func (b *bareSync) run(l *load) error {
 	})
 }
 
-func (b *bareSync) close() error { return errors.Join(b.p.Close()) }
+func (b *bareSync) close() error { return b.p.Close() }
