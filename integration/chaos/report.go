@@ -64,10 +64,10 @@ func (r *Result) Row() string {
 // Sum adds up results of the same scenario and subject: counts are added, of
 // times the longest is kept.
 func Sum(results []*Result) *Result {
-	sum := *results[0]
-	sum.Verdict.Count = map[string]int{}
-	sum.Accepted, sum.Delivered, sum.Stored, sum.Rejected, sum.Silent = 0, 0, 0, 0, 0
-	sum.NotPersisted, sum.MaybePersisted = 0, 0
+	sum := &Result{
+		Subject: results[0].Subject, Scenario: results[0].Scenario,
+		Verdict: judge.Verdict{Count: map[string]int{}}, Recovered: true,
+	}
 	for _, r := range results {
 		sum.Accepted += r.Accepted
 		sum.Delivered += r.Delivered
@@ -88,7 +88,7 @@ func Sum(results []*Result) *Result {
 			sum.CloseErr = r.CloseErr
 		}
 	}
-	return &sum
+	return sum
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

@@ -83,9 +83,8 @@ func Run(
 	}
 	l := &load{topic: topic, client: client, goroutines: subject.Goroutines, rate: rate}
 	stage := &Stage{Cluster: cluster, Topic: topic, Rand: rand.New(rand.NewPCG(seed, seed)), load: l} //nolint:gosec // not a secret
-	finish := func() { r.finish(l) }
 	if scenario.CloseAmid {
-		stage.amid = func() { finish() }
+		stage.amid = func() { r.finish(l) }
 	}
 	l.begin()
 	r.Void = errors.Join(sleep(ctx, warmUp), scenario.Run(ctx, stage))
@@ -93,7 +92,7 @@ func Run(
 		if r.Void == nil {
 			r.Void = sleep(ctx, calm)
 		}
-		finish()
+		r.finish(l)
 		r.Recovery, r.Recovered = l.recovery(stage.healed)
 	}
 	if err := whole(ctx, cluster); err != nil {
@@ -104,7 +103,11 @@ func Run(
 		return nil, err
 	}
 	r.judge(l, subject, stored)
-	if least := map[bool]int{false: leastLoad, true: leastAmid}[scenario.CloseAmid]; r.Void == nil && r.Accepted < least {
+	least := leastLoad
+	if scenario.CloseAmid {
+		least = leastAmid
+	}
+	if r.Void == nil && r.Accepted < least {
 		r.Void = fmt.Errorf("only %d messages were accepted", r.Accepted)
 	}
 	return r, cluster.DeleteTopic(ctx, topic)
