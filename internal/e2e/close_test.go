@@ -28,11 +28,7 @@ type sockets struct {
 }
 
 // option makes a producer dial through it.
-func (s *sockets) option() producer.Option {
-	return producer.WithSaramaConfig(func(c *sarama.Config) {
-		c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, s
-	})
-}
+func (s *sockets) option() producer.Option { return dialingThrough(s) }
 
 func (s *sockets) Dial(network, addr string) (net.Conn, error) {
 	return s.DialContext(context.Background(), network, addr)

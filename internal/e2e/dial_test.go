@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
@@ -25,11 +24,7 @@ type starved struct {
 	refused atomic.Int64
 }
 
-func (s *starved) option() producer.Option {
-	return producer.WithSaramaConfig(func(c *sarama.Config) {
-		c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, s
-	})
-}
+func (s *starved) option() producer.Option { return dialingThrough(s) }
 
 func (s *starved) Dial(network, addr string) (net.Conn, error) {
 	return s.DialContext(context.Background(), network, addr)
@@ -115,9 +110,7 @@ func TestDial_aDialerThatCannotBeInterruptedDoesNotHoldUpTheConstructor(t *testi
 		var err error
 		elapsed := took(func() {
 			_, err = construct(within(t, limit), m, []string{"broker-1:9092", "broker-2:9092"},
-				producer.WithSaramaConfig(func(c *sarama.Config) {
-					c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, deaf{end}
-				}))
+				dialingThrough(deaf{end}))
 		})
 		require.Less(t, elapsed, limit+2*slack)
 		require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
@@ -140,9 +139,7 @@ func FuzzHostile_theConstructorEndsInTime(f *testing.F) {
 		defer cancel()
 		began := time.Now()
 		p, err := producer.NewSync(ctx, []string{h.Addr().String()}, quick(mode{true, true}), networkTimeouts(50*time.Millisecond),
-			producer.WithSaramaConfig(func(c *sarama.Config) {
-				c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, onlyTo(h.Addr().String())
-			}))
+			dialingThrough(onlyTo(h.Addr().String())))
 		over := time.Since(began) - limit
 		if over > slack {
 			over -= watch.since(began)

@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/IBM/sarama"
-
 	"github.com/saramakit/producer"
 )
 
@@ -36,11 +34,7 @@ type line struct {
 	free time.Time // when the line has carried what it has
 }
 
-func (l *line) option() producer.Option {
-	return producer.WithSaramaConfig(func(c *sarama.Config) {
-		c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, l
-	})
-}
+func (l *line) option() producer.Option { return dialingThrough(l) }
 
 func (l *line) Dial(network, addr string) (net.Conn, error) {
 	return l.DialContext(context.Background(), network, addr)

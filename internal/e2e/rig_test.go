@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -115,6 +116,18 @@ func quick(m mode) producer.Options {
 func networkTimeouts(d time.Duration) producer.Option {
 	return producer.WithSaramaConfig(func(c *sarama.Config) {
 		c.Net.DialTimeout, c.Net.ReadTimeout, c.Net.WriteTimeout = d, d, d
+	})
+}
+
+// dialer is what sarama takes as one.
+type dialer interface {
+	Dial(network, addr string) (net.Conn, error)
+}
+
+// dialingThrough makes a producer connect with a dialer of the test.
+func dialingThrough(d dialer) producer.Option {
+	return producer.WithSaramaConfig(func(c *sarama.Config) {
+		c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, d
 	})
 }
 
