@@ -112,11 +112,10 @@ func TestCut_connectionsThatLiveATenthOfASecondLoseNothing(t *testing.T) {
 			t.Parallel()
 			inModes(t, modes, func(t *testing.T, m mode) {
 				cluster := startCluster(t)
-				const mortals = 20
+				const mortals = 15
 				l := line{lifetime: between(10, 200), mortals: mortals, reset: reset}
 				r := newRig(t, m, cluster, l.option())
-				r.runUntil(load{senders: 4, each: 20}, func() bool { return l.dialed.Load() > mortals })
-				require.Greater(t, l.deaths.Load(), int64(mortals/2), "void: the client closed them first")
+				r.runUntil(load{senders: 4, each: 20}, func() bool { return l.deaths.Load() >= mortals })
 				r.finishWithoutFailures()
 			})
 		})

@@ -19,13 +19,12 @@ import (
 // are. A field that is zero leaves that alone.
 type line struct {
 	net.Dialer
-	lifetime func() time.Duration // of the first connections
-	mortals  int64                // how many those are: on a busy machine nothing would ever get through
+	lifetime func() time.Duration // of connections, until
+	mortals  int64                // so many have died: on a busy machine nothing would ever get through
 	reset    bool                 // they die of a RST, not of a FIN
 	rate     int                  // bytes in a second, of all connections together
 	slice    int                  // bytes in a write
 
-	dialed   atomic.Int64
 	deaths   atomic.Int64
 	carried  atomic.Int64 // bytes of requests
 	produced atomic.Int64 // the size of the last produce request
@@ -46,7 +45,7 @@ func (l *line) DialContext(ctx context.Context, network, addr string) (net.Conn,
 		return nil, err
 	}
 	c := &lineConn{Conn: inner, line: l, closed: make(chan struct{})}
-	if l.dialed.Add(1) <= l.mortals {
+	if l.deaths.Load() < l.mortals {
 		c.end = time.AfterFunc(l.lifetime(), c.die)
 	}
 	return c, nil
