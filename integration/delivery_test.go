@@ -12,6 +12,7 @@ import (
 
 	"github.com/saramakit/producer"
 	"github.com/saramakit/producer/integration/kafka"
+	"github.com/saramakit/producer/internal/judge"
 )
 
 // run sends messages with several goroutines and closes the producer.
@@ -20,9 +21,9 @@ func run(t *testing.T, p producer.Producer, l *ledger, topic string, senders, ea
 	var all sync.WaitGroup
 	for sender := range senders {
 		all.Go(func() {
-			for seq := range each {
-				if err := p.Send(bounded(t), l.message(topic, sender, seq, size)); err != nil {
-					t.Errorf("message %d of sender %d: %v", seq, sender, err)
+			for range each {
+				if err := l.send(bounded(t), p, l.message(topic, sender, size)); err != nil {
+					t.Error(err)
 				}
 			}
 		})
@@ -62,7 +63,7 @@ func TestDelivery_everyCodecWithEveryGuaranteeIsReadBack(t *testing.T) {
 				}
 				records := read(t, cluster, topic)
 				require.Len(t, records, 300)
-				l.requireStored(t, topic, records, g.acks != sarama.NoResponse)
+				l.requireStored(t, topic, records, judge.Rules{Stored: g.acks != sarama.NoResponse, Idempotent: true})
 			})
 		}
 	}
@@ -88,7 +89,7 @@ func TestDelivery_everyProtocolVersionWorks(t *testing.T) {
 				producer.WithCompression(sarama.CompressionZSTD))
 			run(t, async, l, topic, 2, 100, 100)
 			l.requireAllDelivered(t)
-			l.requireStored(t, topic, read(t, cluster, topic), true)
+			l.requireStored(t, topic, read(t, cluster, topic), asSaid())
 
 			_, err := producer.NewSync(bounded(t), cluster.Addrs(),
 				producer.WithKafkaVersion(version), producer.WithTopics(unusedTopic(t)))
@@ -108,19 +109,17 @@ func TestDelivery_manyGoroutinesLoseNothing(t *testing.T) {
 	var all sync.WaitGroup
 	for sender := range senders {
 		all.Go(func() {
-			for seq := range each {
-				if err := async.Send(bounded(t), l.message(topic, sender, seq, 100)); err != nil {
+			for range each {
+				if err := l.send(bounded(t), async, l.message(topic, sender, 100)); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 		all.Go(func() {
-			for seq := range one {
-				msg := l.message(topic, senders+sender, seq, 100)
-				if err := syncs.Send(bounded(t), msg); err != nil {
+			for range one {
+				if err := l.send(bounded(t), syncs, l.message(topic, senders+sender, 100)); err != nil {
 					t.Error(err)
 				}
-				l.sent(msg)
 			}
 		})
 	}
@@ -131,7 +130,8 @@ func TestDelivery_manyGoroutinesLoseNothing(t *testing.T) {
 
 	records := read(t, cluster, topic)
 	require.Len(t, records, senders*(each+one))
-	l.requireStored(t, topic, records, true)
+	// Two producers tell of the same partitions.
+	l.requireStored(t, topic, records, judge.Rules{Stored: true, Idempotent: true, AnyOrder: true})
 	requireConsoleAgrees(t, cluster, topic, records)
 }
 
@@ -152,21 +152,21 @@ func TestQuota_throttlingLosesNothing(t *testing.T) { //nolint:paralleltest // s
 	seq := 0
 	for end := time.Now().Add(time.Minute); throttled() == 0 && time.Now().Before(end); {
 		for range 100 {
-			require.NoError(t, p.Send(bounded(t), l.message(topic, 0, seq, 1000)))
+			require.NoError(t, l.send(bounded(t), p, l.message(topic, 0, 1000)))
 			seq++
 		}
 		require.NoError(t, p.Flush(bounded(t)))
 	}
 	require.Positive(t, throttled(), "nothing was throttled")
 	for range 300 {
-		require.NoError(t, p.Send(bounded(t), l.message(topic, 0, seq, 1000)))
+		require.NoError(t, l.send(bounded(t), p, l.message(topic, 0, 1000)))
 		seq++
 	}
 	require.NoError(t, p.Close(bounded(t)))
 	l.requireAllDelivered(t)
 	records := read(t, cluster, topic)
 	require.Len(t, records, seq)
-	l.requireStored(t, topic, records, true)
+	l.requireStored(t, topic, records, asSaid())
 }
 
 // longestThrottle is the longest time, in milliseconds, that a broker told

@@ -1,10 +1,9 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"hash/crc32"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,58 +13,56 @@ import (
 
 	"github.com/saramakit/producer"
 	"github.com/saramakit/producer/integration/kafka"
+	"github.com/saramakit/producer/internal/judge"
 )
 
-// place is where a message was said to be.
-type place struct {
-	partition int32
-	offset    int64
-}
-
-// entry is one message: who sent it as its how many-th, and what was said of it.
-type entry struct {
-	topic       string
-	sender, seq int
-	outcomes    []outcome
-	returned    *place // what a sync Send wrote into its message
-}
-
-type outcome struct {
-	err error
-	place
-}
-
-// ledger is what was sent, by value.
+// ledger is the history of what was sent, for the judge.
 type ledger struct {
 	mu      sync.Mutex
-	entries map[string]*entry
+	history []*judge.Message // the message with id n is the n-th
+	told    int              // outcomes
+	wrote   map[int]judge.Outcome
 }
 
-func newLedger() *ledger { return &ledger{entries: make(map[string]*entry)} }
+func newLedger() *ledger { return &ledger{wrote: make(map[int]judge.Outcome)} }
 
-// message makes the next message of a sender. Its value is its identity, with a
-// filling of size bytes whose checksum it bears. Every third has no key.
-func (l *ledger) message(topic string, sender, seq, size int) *sarama.ProducerMessage {
-	filling := strings.Repeat(fmt.Sprint(sender, seq, "\x00\xff\t\n\\"), 1+size/8)[:size]
-	value := fmt.Sprintf("%s %d %d %08x %s", topic, sender, seq, crc32.ChecksumIEEE([]byte(filling)), filling)
-	msg := &sarama.ProducerMessage{
-		Topic: topic, Value: sarama.StringEncoder(value), Metadata: value,
-		Headers: []sarama.RecordHeader{{Key: []byte("sender"), Value: fmt.Append(nil, sender)}},
-	}
-	if key := keyOf(sender, seq); key != nil {
-		msg.Key = sarama.ByteEncoder(key)
-	}
+// message makes the next message of a sender, of some more bytes than size. Every
+// third has no key.
+func (l *ledger) message(topic string, sender, size int) *sarama.ProducerMessage {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries[value] = &entry{topic: topic, sender: sender, seq: seq}
+	m := &judge.Message{ID: len(l.history), Sender: sender, Topic: topic}
+	msg := &sarama.ProducerMessage{
+		Topic: topic, Metadata: m,
+		Headers: []sarama.RecordHeader{{Key: []byte("sender"), Value: fmt.Append(nil, sender)}},
+	}
+	if m.ID%3 != 0 {
+		m.Key = fmt.Appendf(nil, "\x00key %d", m.ID%17)
+		msg.Key = sarama.ByteEncoder(m.Key)
+	}
+	m.Value = judge.Payload(m.ID, sender, topic, m.Key, bytes.Repeat([]byte("\x00\xff\t\n\\ "), 1+size/6)[:size]...)
+	msg.Value = sarama.ByteEncoder(m.Value)
+	l.history = append(l.history, m)
 	return msg
 }
 
-func keyOf(sender, seq int) []byte {
-	if seq%3 == 0 {
-		return nil
+// send sends a message and notes what was said.
+func (l *ledger) send(ctx context.Context, p producer.Producer, msg *sarama.ProducerMessage) error {
+	err := p.Send(ctx, msg)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := of(msg)
+	m.Answered, m.Returned = true, err
+	if _, ok := p.(*producer.Sync); ok {
+		l.wrote[m.ID] = judge.Outcome{Err: err, Partition: msg.Partition, Offset: msg.Offset}
 	}
-	return fmt.Appendf(nil, "\x00key %d", (sender+seq)%17)
+	return err
+}
+
+// of is the entry of a message.
+func of(msg *sarama.ProducerMessage) *judge.Message {
+	m, _ := msg.Metadata.(*judge.Message)
+	return m
 }
 
 // options let the producer tell the ledger of every outcome.
@@ -79,30 +76,20 @@ func (l *ledger) options() producer.Options {
 func (l *ledger) note(msg *sarama.ProducerMessage, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	value, _ := msg.Metadata.(string)
-	e := l.entries[value]
-	e.outcomes = append(e.outcomes, outcome{err, place{msg.Partition, msg.Offset}})
+	m := of(msg)
+	m.Outcomes = append(m.Outcomes, judge.Outcome{Err: err, Partition: msg.Partition, Offset: msg.Offset, Order: l.told})
+	l.told++
 }
 
-// sent notes what a sync Send has written into its message.
-func (l *ledger) sent(msg *sarama.ProducerMessage) {
+// failures are the errors of the messages of a topic that failed.
+func (l *ledger) failures(topic string) (failed []error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	value, _ := msg.Metadata.(string)
-	l.entries[value].returned = &place{msg.Partition, msg.Offset}
-}
-
-// failures are the messages of a topic that failed, by value, each with its
-// error. Every message must have had one outcome.
-func (l *ledger) failures(t *testing.T, topic string) map[string]error {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	failed := make(map[string]error)
-	for value, e := range l.entries {
-		require.Len(t, e.outcomes, 1, "%s: message %d of sender %d", e.topic, e.seq, e.sender)
-		if err := e.outcomes[0].err; err != nil && e.topic == topic {
-			failed[value] = err
+	for _, m := range l.history {
+		for _, o := range m.Outcomes {
+			if m.Topic == topic && o.Err != nil {
+				failed = append(failed, o.Err)
+			}
 		}
 	}
 	return failed
@@ -113,55 +100,42 @@ func (l *ledger) requireAllDelivered(t *testing.T) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.entries {
-		require.Len(t, e.outcomes, 1, "%s: message %d of sender %d", e.topic, e.seq, e.sender)
-		require.NoError(t, e.outcomes[0].err, "%s: message %d of sender %d", e.topic, e.seq, e.sender)
+	for _, m := range l.history {
+		require.Len(t, m.Outcomes, 1, "message %d", m.ID)
+		require.NoError(t, m.Outcomes[0].Err, "message %d", m.ID)
+		if wrote, ok := l.wrote[m.ID]; ok {
+			wrote.Order = m.Outcomes[0].Order
+			require.Equal(t, m.Outcomes[0], wrote, "a sync Send has written something else into its message")
+		}
 	}
 }
 
-// requireStored fails the test unless a topic holds exactly the messages of it,
-// each once, with its bytes, where the producer said (if places are told), and
-// those of each sender in order within a partition.
-func (l *ledger) requireStored(t *testing.T, topic string, records []kafka.Record, places bool) {
+// requireStored fails the test unless the judge finds that a topic holds what was
+// said of it, and all headers are there.
+func (l *ledger) requireStored(t *testing.T, topic string, records []kafka.Record, r judge.Rules) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	seen := make(map[string]bool)
-	type line struct {
-		sender    int
-		partition int32
+	var history []judge.Message
+	for _, m := range l.history {
+		if m.Topic == topic {
+			history = append(history, *m)
+		}
 	}
-	last := make(map[line]int)
+	stored := make([]judge.Record, len(records))
 	for i := range records {
-		r := &records[i]
-		e := l.entries[string(r.Value)]
-		require.NotNil(t, e, "%s/%d@%d is nobody's: %.80q", r.Topic, r.Partition, r.Offset, r.Value)
-		require.Equal(t, topic, e.topic)
-		require.False(t, seen[string(r.Value)], "message %d of sender %d is stored twice", e.seq, e.sender)
-		seen[string(r.Value)] = true
-		require.Equal(t, keyOf(e.sender, e.seq), r.Key)
-		require.Equal(t, []kafka.Header{{Key: "sender", Value: fmt.Append(nil, e.sender)}}, r.Headers)
-		require.Len(t, e.outcomes, 1, "message %d of sender %d", e.seq, e.sender)
-		told := e.outcomes[0]
-		if told.err != nil {
-			require.True(t, producer.MayHaveBeenWritten(told.err), "message %d of sender %d is stored", e.seq, e.sender)
-		} else if places {
-			stored := place{r.Partition, r.Offset}
-			require.Equal(t, stored, told.place, "message %d of sender %d", e.seq, e.sender)
-		}
-		if e.returned != nil {
-			require.Equal(t, place{r.Partition, r.Offset}, *e.returned, "message %d of sender %d", e.seq, e.sender)
-		}
-		before, later := last[line{e.sender, r.Partition}]
-		require.False(t, later && before >= e.seq, "message %d of sender %d comes after %d", e.seq, e.sender, before)
-		last[line{e.sender, r.Partition}] = e.seq
+		s := &records[i]
+		stored[i] = judge.Record{Topic: s.Topic, Partition: s.Partition, Offset: s.Offset, Key: s.Key, Value: s.Value}
+		id, _ := judge.Identify(s.Value)
+		require.Less(t, id, len(l.history))
+		require.Equal(t, []kafka.Header{{Key: "sender", Value: fmt.Append(nil, l.history[id].Sender)}}, s.Headers)
 	}
-	for value, e := range l.entries {
-		if e.topic == topic && len(e.outcomes) == 1 && e.outcomes[0].err == nil {
-			require.True(t, seen[value], "message %d of sender %d is lost", e.seq, e.sender)
-		}
-	}
+	require.Empty(t, judge.Compare(history, stored, r).First)
 }
+
+// asSaid are the rules for a producer with acknowledgements, on a cluster where
+// nothing goes wrong: each message is stored once, in order.
+func asSaid() judge.Rules { return judge.Rules{Stored: true, Idempotent: true} }
 
 // read is everything that a topic holds.
 func read(t *testing.T, cluster *kafka.Cluster, topic string) []kafka.Record {

@@ -42,14 +42,14 @@ func TestTopics_oneThatIsCreatedInTimeGetsWhatWaited(t *testing.T) {
 	topic := unusedTopic(t)
 	l := newLedger()
 	p := startAsync(t, cluster, l.options(), producer.WithUnknownTopicTimeout(time.Minute))
-	for seq := range 100 {
-		require.NoError(t, p.Send(bounded(t), l.message(topic, 0, seq, 10)))
+	for range 100 {
+		require.NoError(t, l.send(bounded(t), p, l.message(topic, 0, 10)))
 	}
 	requireUnknown(t, cluster, topic)
 	require.NoError(t, cluster.CreateTopic(bounded(t), topic, 3, nil))
 	require.NoError(t, p.Close(bounded(t)))
 	l.requireAllDelivered(t)
-	l.requireStored(t, topic, read(t, cluster, topic), true)
+	l.requireStored(t, topic, read(t, cluster, topic), asSaid())
 }
 
 func TestTopics_oneIsCreatedByAskingIfThatIsWanted(t *testing.T) {
@@ -63,7 +63,7 @@ func TestTopics_oneIsCreatedByAskingIfThatIsWanted(t *testing.T) {
 	l.requireAllDelivered(t)
 	records := read(t, cluster, topic)
 	require.Len(t, records, 100)
-	l.requireStored(t, topic, records, true)
+	l.requireStored(t, topic, records, asSaid())
 }
 
 func TestTopics_oneThatIsDeletedFailsAloneAndStaysDeleted(t *testing.T) {
@@ -78,8 +78,8 @@ func TestTopics_oneThatIsDeletedFailsAloneAndStaysDeleted(t *testing.T) {
 		if seq == 200 {
 			go func() { deleted <- cluster.DeleteTopic(ctx, doomed) }()
 		}
-		require.NoError(t, p.Send(ctx, l.message(doomed, 0, seq, 10)))
-		require.NoError(t, p.Send(ctx, l.message(healthy, 0, seq, 10)))
+		require.NoError(t, l.send(ctx, p, l.message(doomed, 0, 10)))
+		require.NoError(t, l.send(ctx, p, l.message(healthy, 0, 10)))
 		if seq%10 == 0 { // else millions would go to a topic that is not deleted yet
 			require.NoError(t, p.Flush(ctx))
 		}
@@ -90,13 +90,13 @@ func TestTopics_oneThatIsDeletedFailsAloneAndStaysDeleted(t *testing.T) {
 	require.Zero(t, stats.InFlight)
 	require.Equal(t, stats.Accepted, stats.Delivered+stats.Failed)
 
-	failures := l.failures(t, doomed)
+	failures := l.failures(doomed)
 	require.NotEmpty(t, failures)
 	for _, err := range failures {
 		require.True(t, errors.Is(err, producer.ErrUnknownTopic) || errors.Is(err, sarama.ErrUnknownTopicOrPartition), err)
 	}
-	require.Empty(t, l.failures(t, healthy))
-	l.requireStored(t, healthy, read(t, cluster, healthy), true)
+	require.Empty(t, l.failures(healthy))
+	l.requireStored(t, healthy, read(t, cluster, healthy), asSaid())
 	requireUnknown(t, cluster, doomed)
 }
 
@@ -111,7 +111,7 @@ func TestTopics_partitionsThatAreAddedAreUsed(t *testing.T) {
 	seq := 0
 	send := func(n int) {
 		for range n {
-			require.NoError(t, p.Send(bounded(t), l.message(topic, 0, seq, 10)))
+			require.NoError(t, l.send(bounded(t), p, l.message(topic, 0, 10)))
 			seq++
 		}
 		require.NoError(t, p.Flush(bounded(t)))
@@ -131,5 +131,5 @@ func TestTopics_partitionsThatAreAddedAreUsed(t *testing.T) {
 	l.requireAllDelivered(t)
 	records := read(t, cluster, topic)
 	require.Len(t, records, seq)
-	l.requireStored(t, topic, records, true)
+	l.requireStored(t, topic, records, asSaid())
 }

@@ -21,7 +21,7 @@ type Message struct {
 	Sender int // the goroutine that sent it
 	Topic  string
 	Key    []byte
-	Value  []byte // made by payload
+	Value  []byte // made by Payload
 
 	Answered bool  // the send has returned
 	Returned error // what it said; of an Async nil means accepted
@@ -37,9 +37,10 @@ type Outcome struct {
 }
 
 // Payload is a value that says what message it belongs to, so that one which
-// lands in the wrong place or is altered gives itself away.
-func Payload(id, sender int, topic string, key []byte) []byte {
-	text := fmt.Sprintf("%d %d %s %x", id, sender, topic, key)
+// lands in the wrong place or is altered gives itself away. A filling makes it
+// longer.
+func Payload(id, sender int, topic string, key []byte, filling ...byte) []byte {
+	text := fmt.Sprintf("%d %d %s %x%s", id, sender, topic, key, filling)
 	return fmt.Appendf(nil, "%s %d", text, crc32.ChecksumIEEE([]byte(text)))
 }
 
