@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/saramakit/producer/integration/chaos"
+	"github.com/saramakit/producer/integration/internal/leaks"
 	"github.com/saramakit/producer/integration/kafka"
 )
 
@@ -33,16 +35,18 @@ func seed(t *testing.T) uint64 {
 func TestScenarios_costNoMessage(t *testing.T) { //nolint:paralleltest // three nodes are enough for a machine
 	cluster := kafka.Run(t, chaos.Cluster())
 	ours := chaos.Subjects()[:2]
+	before := goleak.IgnoreCurrent()
 	for i, scenario := range chaos.Scenarios() { //nolint:paralleltest // as above
 		subject := ours[i%len(ours)] // each has its turn; `make chaos` runs all with all
 		t.Run(scenario.Name+"/"+subject.Name, func(t *testing.T) {
 			n := seed(t)
 			began := time.Now()
-			r, err := chaos.Run(t.Context(), cluster, subject, scenario, n, rate)
+			r, err := chaos.Run(t.Context(), cluster, subject, scenario, chaos.Options{Seed: n, Rate: rate, Console: true})
 			require.NoError(t, err, "CHAOS_SEED=%d", n)
 			require.NoError(t, r.Void, "the run is void; CHAOS_SEED=%d", n)
 			t.Logf("%s in %.0f s", r.Row(), time.Since(began).Seconds())
-			require.Empty(t, r.Broken(subject, scenario), "CHAOS_SEED=%d", n)
+			require.Empty(t, r.Broken, "CHAOS_SEED=%d, evidence in %s", n, r.Evidence)
+			require.NoError(t, goleak.Find(append(leaks.Ignored(), before)...), "goroutines are left")
 		})
 	}
 }

@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"context"
+	"net"
 	"time"
 )
 
@@ -22,6 +24,14 @@ type Settings struct {
 	// DeliveryTimeout is how long a message may take, for producers that have
 	// such a setting.
 	DeliveryTimeout time.Duration
+	// Dialer is how to connect, nil: as ever.
+	Dialer Dialer
+}
+
+// Dialer is what sarama and franz-go can connect with.
+type Dialer interface {
+	Dial(network, addr string) (net.Conn, error)
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Subject is a kind of producer.
@@ -38,7 +48,9 @@ type Subject struct {
 	Sync bool
 	// Honest says that its errors tell whether a failed message may be stored.
 	Honest bool
-	Open   func(addrs []string, s Settings) (Client, error)
+	// NoDialer says that it cannot be made to connect through a network of ours.
+	NoDialer bool
+	Open     func(addrs []string, s Settings) (Client, error)
 }
 
 // Subjects are all kinds that there are, ours first.

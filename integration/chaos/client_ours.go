@@ -20,7 +20,15 @@ func options(s Settings) producer.Options {
 	if s.DeliveryTimeout > 0 {
 		o = append(o, producer.WithDeliveryTimeout(s.DeliveryTimeout))
 	}
+	if s.Dialer != nil {
+		o = append(o, producer.WithSaramaConfig(s.dialing))
+	}
 	return o
+}
+
+// dialing makes sarama connect as the settings say.
+func (s Settings) dialing(c *sarama.Config) {
+	c.Net.Proxy.Enable, c.Net.Proxy.Dialer = s.Dialer != nil, s.Dialer
 }
 
 func message(topic string, key, value []byte) *sarama.ProducerMessage {

@@ -17,20 +17,22 @@ type bare struct {
 }
 
 // openSaramaDefaults changes only what is needed to learn of outcomes.
-func openSaramaDefaults(addrs []string, _ Settings) (Client, error) {
+func openSaramaDefaults(addrs []string, s Settings) (Client, error) {
 	c := sarama.NewConfig()
 	c.Producer.Return.Successes = true
+	s.dialing(c)
 	return openSarama(addrs, c)
 }
 
 // openSaramaCareful is what the documentation leads to: idempotent, and patient.
-func openSaramaCareful(addrs []string, _ Settings) (Client, error) {
+func openSaramaCareful(addrs []string, s Settings) (Client, error) {
 	c := sarama.NewConfig()
 	c.Producer.Return.Successes = true
 	c.Producer.Idempotent = true
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Net.MaxOpenRequests = 1
 	c.Producer.Retry.Max = 30
+	s.dialing(c)
 	return openSarama(addrs, c)
 }
 
@@ -86,6 +88,9 @@ func openFranz(addrs []string, s Settings) (Client, error) {
 	opts := []kgo.Opt{kgo.SeedBrokers(addrs...)}
 	if s.DeliveryTimeout > 0 {
 		opts = append(opts, kgo.RecordDeliveryTimeout(s.DeliveryTimeout))
+	}
+	if s.Dialer != nil {
+		opts = append(opts, kgo.Dialer(s.Dialer.DialContext))
 	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {

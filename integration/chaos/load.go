@@ -17,6 +17,7 @@ type load struct {
 	client     Client
 	goroutines int
 	rate       int // messages a second, all goroutines together
+	keys       int // of each goroutine; 1: all goroutines have the same
 	start      time.Time
 
 	ids     atomic.Int64
@@ -39,6 +40,13 @@ type ack struct {
 
 // keys is how many keys each goroutine has: its messages of one key are in order.
 const keys = 20
+
+// size is how many messages the history has.
+func (l *load) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.history)
+}
 
 // tick is how often a goroutine sends what is due.
 const tick = 10 * time.Millisecond
@@ -79,7 +87,11 @@ func (l *load) send(sender int) {
 }
 
 func (l *load) one(sender, n int) {
-	m := &judge.Message{ID: int(l.ids.Add(1)), Sender: sender, Topic: l.topic, Key: fmt.Appendf(nil, "%d-%d", sender, n%keys)}
+	key := []byte("one")
+	if l.keys > 1 {
+		key = fmt.Appendf(nil, "%d-%d", sender, n%l.keys)
+	}
+	m := &judge.Message{ID: int(l.ids.Add(1)), Sender: sender, Topic: l.topic, Key: key}
 	m.Value = judge.Payload(m.ID, m.Sender, m.Topic, m.Key)
 	l.mu.Lock()
 	l.history = append(l.history, m)

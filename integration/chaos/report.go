@@ -9,11 +9,11 @@ import (
 	"github.com/saramakit/producer/internal/judge"
 )
 
-// Broken are the promises that a run has broken, in words. Not every subject
+// broken are the promises that a run has broken, in words. Not every subject
 // makes all of them: an Ordered one stores messages once and in order, an Honest
 // one knows what it has not stored. Messages may fail only where the scenario
 // says so.
-func (r *Result) Broken(subject Subject, scenario Scenario) (broken []string) {
+func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 	say := func(is bool, format string, args ...any) {
 		if is {
 			broken = append(broken, fmt.Sprintf(format, args...))
@@ -28,14 +28,15 @@ func (r *Result) Broken(subject Subject, scenario Scenario) (broken []string) {
 	if subject.Honest {
 		say(r.CloseTook > closing+time.Second, "Close took %s of %s", r.CloseTook, closing)
 		say(r.CloseErr != nil && !scenario.MayFail(), "Close said: %v", r.CloseErr)
+		say(r.Heap > mostHeap, "the heap was %d MiB", r.Heap>>20)
 		say(!r.Recovered && !scenario.CloseAmid, "a partition has not recovered")
 	}
 	return broken
 }
 
 // Head is the head of a table of results.
-const Head = "| scenario | producer | accepted | failed | lost | duplicated | out of order | silent | untrue status | longest gap | longest Send | recovery | Close |\n" +
-	"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+const Head = "| scenario | producer | accepted | failed | lost | duplicated | out of order | silent | untrue status | longest gap | longest Send | recovery | Close | heap |\n" +
+	"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
 
 // Row is a result as a line of a table.
 func (r *Result) Row() string {
@@ -58,6 +59,7 @@ func (r *Result) Row() string {
 		r.Scenario, r.Subject, thousands(r.Accepted), thousands(r.Failed()),
 		count(judge.Lost, judge.Misplaced, judge.Altered), count(judge.Duplicated), count(judge.Reordered),
 		thousands(r.Silent), count(judge.Untrue), seconds(r.LongestGap), seconds(r.LongestSend), recovery, end,
+		fmt.Sprintf("%d MiB", r.Heap>>20),
 	}, " | ") + " |\n"
 }
 
@@ -83,6 +85,7 @@ func Sum(results []*Result) *Result {
 		sum.LongestGap = max(sum.LongestGap, r.LongestGap)
 		sum.Recovery = max(sum.Recovery, r.Recovery)
 		sum.Recovered = sum.Recovered && r.Recovered
+		sum.Heap = max(sum.Heap, r.Heap)
 		sum.CloseTook = max(sum.CloseTook, r.CloseTook)
 		if r.CloseErr != nil {
 			sum.CloseErr = r.CloseErr

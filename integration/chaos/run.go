@@ -58,18 +58,31 @@ type Result struct {
 	Recovered bool
 	CloseTook time.Duration
 	CloseErr  error
-	Void      error // why the run proves nothing, nil if it does
+	// Kills and Freezes are what was done to nodes.
+	Kills, Freezes int
+	// Heap is the most that the process has held beside the history, in bytes.
+	Heap int64
+	Void error // why the run proves nothing, nil if it does
+	// Broken are the promises that were broken, in words.
+	Broken []string
+	// Evidence is the file with the history and the log, if a promise was broken.
+	Evidence string
 }
 
 // Failed is how many messages have failed.
 func (r *Result) Failed() int { return r.NotPersisted + r.MaybePersisted }
 
-// Run lets a scenario happen while a subject sends rate messages a second, in a
-// topic of its own.
-func Run(
-	ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario Scenario, seed uint64, rate int,
-) (*Result, error) {
-	r := &Result{Subject: subject.Name, Scenario: scenario.Name, Seed: seed}
+// Options are how a scenario is run.
+type Options struct {
+	Seed uint64
+	Rate int // messages a second
+	// Console lets Kafka's own consumer read what is stored, too. It takes some
+	// seconds.
+	Console bool
+}
+
+// Run lets a scenario happen while a subject sends, in a topic of its own.
+func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario Scenario, o Options) (*Result, error) {
 	if err := whole(ctx, cluster); err != nil {
 		return nil, err
 	}
@@ -77,12 +90,65 @@ func Run(
 	if err := cluster.CreateTopic(ctx, topic, partitions, map[string]string{"min.insync.replicas": "2"}); err != nil {
 		return nil, err
 	}
-	client, err := subject.Open(cluster.Addrs(), Settings{DeliveryTimeout: scenario.DeliveryTimeout})
+	r := &Result{Subject: subject.Name, Scenario: scenario.Name, Seed: o.Seed}
+	l, err := r.play(ctx, &Stage{
+		Cluster: cluster, Topic: topic, Rand: rand.New(rand.NewPCG(o.Seed, o.Seed)), //nolint:gosec // not a secret
+	}, subject, scenario, o.Rate)
 	if err != nil {
 		return nil, err
 	}
-	l := &load{topic: topic, client: client, goroutines: subject.Goroutines, rate: rate}
-	stage := &Stage{Cluster: cluster, Topic: topic, Rand: rand.New(rand.NewPCG(seed, seed)), load: l} //nolint:gosec // not a secret
+	if err := whole(ctx, cluster); err != nil {
+		return nil, err
+	}
+	stored, err := cluster.Records(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	history := l.snapshot()
+	r.judge(history, stored, subject)
+	r.Broken = r.broken(subject, scenario)
+	if o.Console {
+		again, err := cluster.ConsoleRecords(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		r.compare(stored, again)
+	}
+	if len(r.Broken) > 0 {
+		if r.Evidence, err = keep(cluster.Dir(), r, history, stored); err != nil {
+			return nil, err
+		}
+	}
+	least := leastLoad
+	if scenario.CloseAmid {
+		least = leastAmid
+	}
+	if r.Void == nil && r.Accepted < least {
+		r.Void = fmt.Errorf("only %d messages were accepted", r.Accepted)
+	}
+	return r, cluster.DeleteTopic(ctx, topic)
+}
+
+// play lets a subject send while the scenario happens, and closes it.
+func (r *Result) play(ctx context.Context, stage *Stage, subject Subject, scenario Scenario, rate int) (l *load, err error) {
+	settings := Settings{DeliveryTimeout: scenario.DeliveryTimeout}
+	if scenario.Network {
+		if stage.network, err = newNetwork(rand.New(rand.NewPCG(r.Seed, 1))); err != nil { //nolint:gosec // not a secret
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, stage.network.Close()) }()
+		settings.Dialer = stage.network
+	}
+	l = &load{topic: stage.Topic, goroutines: subject.Goroutines, rate: rate, keys: keys}
+	if scenario.OneKey {
+		l.keys = 1
+	}
+	heap := watchHeap(l.size)
+	defer func() { r.Heap = heap.end() }()
+	if l.client, err = subject.Open(stage.Cluster.Addrs(), settings); err != nil {
+		return nil, err
+	}
+	stage.load = l
 	if scenario.CloseAmid {
 		stage.amid = func() { r.finish(l) }
 	}
@@ -95,22 +161,9 @@ func Run(
 		r.finish(l)
 		r.Recovery, r.Recovered = l.recovery(stage.healed)
 	}
-	if err := whole(ctx, cluster); err != nil {
-		return nil, err
-	}
-	stored, err := cluster.Records(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	r.judge(l, subject, stored)
-	least := leastLoad
-	if scenario.CloseAmid {
-		least = leastAmid
-	}
-	if r.Void == nil && r.Accepted < least {
-		r.Void = fmt.Errorf("only %d messages were accepted", r.Accepted)
-	}
-	return r, cluster.DeleteTopic(ctx, topic)
+	r.Kills, r.Freezes = stage.kills, stage.freezes
+	l.client = nil // what it holds is not the history's
+	return l, nil
 }
 
 // whole waits until the cluster is as it should be, whatever was done to it.
@@ -141,8 +194,7 @@ func (r *Result) finish(l *load) {
 }
 
 // judge compares what was said with what is stored.
-func (r *Result) judge(l *load, subject Subject, stored []kafka.Record) {
-	history := l.snapshot()
+func (r *Result) judge(history []judge.Message, stored []kafka.Record, subject Subject) {
 	for i := range history {
 		m := &history[i]
 		switch {
@@ -167,4 +219,20 @@ func (r *Result) judge(l *load, subject Subject, stored []kafka.Record) {
 	}
 	r.Stored = len(records)
 	r.Verdict = judge.Compare(history, records, judge.Rules{Stored: true, Idempotent: subject.Ordered, AnyOrder: subject.Sync})
+}
+
+// compare says where the console consumer has read something else.
+func (r *Result) compare(stored, again []kafka.Record) {
+	if len(again) != len(stored) {
+		r.Broken = append(r.Broken, fmt.Sprintf("franz-go has read %d records, the console consumer %d", len(stored), len(again)))
+		return
+	}
+	for i := range stored {
+		a, b := &stored[i], &again[i]
+		if a.Partition != b.Partition || a.Offset != b.Offset || !judge.Same(a.Key, b.Key) || !judge.Same(a.Value, b.Value) {
+			r.Broken = append(r.Broken, fmt.Sprintf("at %d@%d franz-go and the console consumer have read different records",
+				a.Partition, a.Offset))
+			return
+		}
+	}
 }
