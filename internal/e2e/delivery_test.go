@@ -71,12 +71,16 @@ func TestDelivery_eachCodecIsReadBack(t *testing.T) {
 
 func TestDelivery_oldAndNewProtocolVersionsWork(t *testing.T) {
 	t.Parallel()
-	for _, version := range []sarama.KafkaVersion{sarama.V1_0_0_0, sarama.V2_0_0_0, sarama.MaxVersion} {
+	for version, produce := range map[sarama.KafkaVersion]int64{ // of a produce request, by the protocol guide
+		sarama.V1_0_0_0: 5, sarama.V2_0_0_0: 6, sarama.V2_1_0_0: 7, sarama.V2_8_0_0: 9, sarama.V3_7_0_0: 10, sarama.MaxVersion: 10,
+	} {
 		t.Run(version.String(), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, mode{idempotent: true}, startCluster(t), producer.WithKafkaVersion(version))
+			var l line
+			r := newRig(t, mode{idempotent: true}, startCluster(t), producer.WithKafkaVersion(version), l.option())
 			r.run(bounded(t), load{senders: 2, each: 50})
 			r.finishWithoutFailures()
+			require.Equal(t, produce, l.version.Load())
 		})
 	}
 }

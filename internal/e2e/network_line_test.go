@@ -28,6 +28,7 @@ type line struct {
 	deaths   atomic.Int64
 	carried  atomic.Int64 // bytes of requests
 	produced atomic.Int64 // the size of the last produce request
+	version  atomic.Int64 // its version of the protocol
 
 	mu   sync.Mutex
 	free time.Time // when the line has carried what it has
@@ -111,8 +112,9 @@ func (c *lineConn) Read(b []byte) (int, error) {
 }
 
 func (c *lineConn) Write(b []byte) (written int, err error) {
-	if len(b) > 6 && binary.BigEndian.Uint16(b[4:]) == produceKey {
+	if len(b) > 8 && binary.BigEndian.Uint16(b[4:]) == produceKey {
 		c.line.produced.Store(int64(len(b)))
+		c.line.version.Store(int64(binary.BigEndian.Uint16(b[6:])))
 	}
 	slice := len(b)
 	if c.line.slice > 0 {
