@@ -11,6 +11,7 @@ import (
 
 	"github.com/saramakit/producer"
 	"github.com/saramakit/producer/integration/kafka"
+	"github.com/saramakit/producer/internal/judge"
 )
 
 // requireUnknown fails the test if a topic exists.
@@ -98,6 +99,39 @@ func TestTopics_oneThatIsDeletedFailsAloneAndStaysDeleted(t *testing.T) {
 	require.Empty(t, l.failures(healthy))
 	l.requireStored(t, healthy, read(t, cluster, healthy), asSaid())
 	requireUnknown(t, cluster, doomed)
+}
+
+// What went to the first topic of that name is gone with it, and the sequence
+// numbers that the broker knew of the producer, too.
+func TestTopics_oneThatIsDeletedAndMadeAgainIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	cluster := shared(t)
+	topic := newTopic(t, cluster, 2, nil)
+	l := newLedger()
+	p := startAsync(t, cluster, l.options(), producer.WithUnknownTopicTimeout(time.Second))
+	ctx := bounded(t)
+	send := func(n int) {
+		for range n {
+			require.NoError(t, l.send(ctx, p, l.message(topic, 0, 10)))
+		}
+		require.NoError(t, p.Flush(ctx))
+	}
+	send(100)
+	require.NoError(t, cluster.DeleteTopic(ctx, topic))
+	send(10) // in vain
+	require.Len(t, l.failures(topic), 10)
+	require.NoError(t, cluster.CreateTopic(ctx, topic, 2, nil))
+	until(t, "the new topic is used", func() bool {
+		before := len(l.failures(topic))
+		send(20)
+		return len(l.failures(topic)) == before
+	})
+	send(100)
+	require.NoError(t, p.Close(ctx))
+	records := read(t, cluster, topic)
+	require.GreaterOrEqual(t, len(records), 120)
+	// AnyOrder: offsets begin again.
+	l.requireStored(t, topic, records, judge.Rules{Idempotent: true, AnyOrder: true})
 }
 
 func TestTopics_partitionsThatAreAddedAreUsed(t *testing.T) {
