@@ -35,6 +35,9 @@ func faults() []Scenario {
 			}
 			return s.freeze(ctx, 20*time.Second, id)
 		}},
+		{Name: "two of three are frozen", Run: func(ctx context.Context, s *Stage) error {
+			return s.freeze(ctx, 8*time.Second, s.others(1+s.Rand.IntN(3))...)
+		}},
 		{Name: "one node after the other is killed", Run: func(ctx context.Context, s *Stage) error {
 			for range 4 {
 				if err := s.crash(ctx, time.Second, 1+s.Rand.IntN(3)); err != nil {
