@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/saramakit/producer/benchmarks/ack"
 )
 
 const (
@@ -21,22 +21,17 @@ const (
 	beBroker = "PRODUCER_BENCHMARKS_BE_BROKER"
 )
 
-// cluster starts a cluster that acknowledges what it is sent and keeps nothing.
-func cluster() (*kfake.Cluster, error) {
-	return kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(partitions, topic), kfake.BlackholeProduce())
-}
-
 // startBroker starts a cluster: in this process, whose CPU time it then shares,
 // or in a child process.
 func startBroker(inside bool) (addrs []string, stop func() error, err error) {
 	if !inside {
 		return startChild()
 	}
-	c, err := cluster()
+	c, err := ack.Start(brokers, partitions)
 	if err != nil {
 		return nil, nil, err
 	}
-	return c.ListenAddrs(), func() error { c.Close(); return nil }, nil
+	return c.Addrs(), c.Close, nil
 }
 
 // startChild runs this program once more, as a broker. It lives until its stdin
@@ -69,13 +64,13 @@ func startChild() (addrs []string, stop func() error, err error) {
 }
 
 // serve is the child process: it names its brokers and ends with its stdin.
-func serve(in io.Reader, out io.Writer) error {
-	c, err := cluster()
+func serve(in io.Reader, out io.Writer) (err error) {
+	c, err := ack.Start(brokers, partitions)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	if _, err := fmt.Fprintln(out, strings.Join(c.ListenAddrs(), ",")); err != nil {
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if _, err := fmt.Fprintln(out, strings.Join(c.Addrs(), ",")); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, in)
