@@ -25,6 +25,7 @@ type network struct {
 	lag    time.Duration // of each piece, either way
 	mortal bool          // new links die after a random number of bytes
 	cuts   int           // how many links have died so
+	late   int           // how many pieces had a lag
 
 	dialing sync.Mutex // one at a time, so that each accepts what it has dialed
 }
@@ -138,16 +139,22 @@ func (n *network) pump(l *link, to, from *net.TCPConn, life int) {
 			}
 		}
 		if err != nil {
-			_ = to.CloseWrite() // the other direction may go on
+			if n.pass(l) {
+				_ = to.CloseWrite() // the other direction may go on
+			}
 			return
 		}
 	}
 }
 
-// pass waits until a piece may go on, and reports whether it may.
+// pass waits until a piece, or the end of a direction, may go on, and reports
+// whether it may.
 func (n *network) pass(l *link) bool {
 	n.mu.Lock()
 	calm, lag := n.calm, n.lag
+	if lag > 0 {
+		n.late++
+	}
 	n.mu.Unlock()
 	select {
 	case <-calm:
@@ -228,11 +235,12 @@ func (n *network) mortality(mortal bool) {
 	}
 }
 
-// died is how many links have been cut after their number of bytes.
-func (n *network) died() int {
+// done is how many pieces were late and how many links have been cut after their
+// number of bytes.
+func (n *network) done() (late, cuts int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.cuts
+	return n.late, n.cuts
 }
 
 // link is one connection of a client with a node.

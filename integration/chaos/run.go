@@ -65,7 +65,8 @@ type Result struct {
 	Void error // why the run proves nothing, nil if it does
 	// Broken are the promises that were broken, in words.
 	Broken []string
-	// Evidence is the file with the history and the log, if a promise was broken.
+	// Evidence is the file with the history and the log, if a promise of ours was
+	// broken.
 	Evidence string
 }
 
@@ -114,7 +115,7 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 		}
 		r.compare(stored, again)
 	}
-	if len(r.Broken) > 0 {
+	if len(r.Broken) > 0 && subject.Honest {
 		if r.Evidence, err = keep(cluster.Dir(), r, history, stored); err != nil {
 			return nil, err
 		}
@@ -123,8 +124,12 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 	if scenario.CloseAmid {
 		least = leastAmid
 	}
-	if r.Void == nil && r.Accepted < least {
+	switch {
+	case r.Void != nil:
+	case r.Accepted < least:
 		r.Void = fmt.Errorf("only %d messages were accepted", r.Accepted)
+	case r.LongestGap < scenario.Hurts:
+		r.Void = fmt.Errorf("no partition had to wait for more than %s", r.LongestGap)
 	}
 	return r, cluster.DeleteTopic(ctx, topic)
 }

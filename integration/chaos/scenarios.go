@@ -21,6 +21,9 @@ type Scenario struct {
 	Network bool
 	// OneKey gives all messages the same key.
 	OneKey bool
+	// Hurts is how long some partition has no acknowledgement at least. A run
+	// with shorter gaps is void: it did not come to that.
+	Hurts time.Duration
 	// Run does it. What it returns an error of did not happen, and the run is
 	// void.
 	Run func(ctx context.Context, s *Stage) error

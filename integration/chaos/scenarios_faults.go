@@ -15,10 +15,10 @@ func faults() []Scenario {
 			}
 			return s.crash(ctx, 5*time.Second, id)
 		}},
-		{Name: "two of three are killed", Run: func(ctx context.Context, s *Stage) error {
+		{Name: "two of three are killed", Hurts: 5 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			return s.crash(ctx, 8*time.Second, s.others(1+s.Rand.IntN(3))...)
 		}},
-		{Name: "all are killed", Run: func(ctx context.Context, s *Stage) error {
+		{Name: "all are killed", Hurts: 5 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			return s.crash(ctx, 8*time.Second, 1, 2, 3)
 		}},
 		{Name: "the controller is killed", Run: func(ctx context.Context, s *Stage) error {
@@ -28,14 +28,14 @@ func faults() []Scenario {
 			}
 			return s.crash(ctx, 5*time.Second, id)
 		}},
-		{Name: "a leader is frozen", Run: func(ctx context.Context, s *Stage) error {
+		{Name: "a leader is frozen", Hurts: 4 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			id, err := s.leader(ctx)
 			if err != nil {
 				return err
 			}
 			return s.freeze(ctx, 20*time.Second, id)
 		}},
-		{Name: "two of three are frozen", Run: func(ctx context.Context, s *Stage) error {
+		{Name: "two of three are frozen", Hurts: 4 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			return s.freeze(ctx, 8*time.Second, s.others(1+s.Rand.IntN(3))...)
 		}},
 		{Name: "one node after the other is killed", Run: func(ctx context.Context, s *Stage) error {
@@ -59,7 +59,7 @@ func faults() []Scenario {
 			return nil
 		}},
 		{
-			Name: "all are killed for longer than the delivery timeout", DeliveryTimeout: 5 * time.Second,
+			Name: "all are killed for longer than the delivery timeout", DeliveryTimeout: 5 * time.Second, Hurts: 5 * time.Second,
 			Run: func(ctx context.Context, s *Stage) error { return s.crash(ctx, 12*time.Second, 1, 2, 3) },
 		},
 		{Name: "Close while two of three are killed", CloseAmid: true, Run: func(ctx context.Context, s *Stage) error {

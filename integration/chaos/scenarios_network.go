@@ -21,9 +21,12 @@ func breaks() []Scenario {
 			}
 			s.network.delay(0)
 			s.Healed()
+			if late, _ := s.network.done(); late == 0 {
+				return errors.New("nothing was late")
+			}
 			return nil
 		}},
-		{Name: "nothing passes for a while", Network: true, Run: func(ctx context.Context, s *Stage) error {
+		{Name: "nothing passes for a while", Network: true, Hurts: 7 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			goOn := s.network.stop()
 			defer goOn()
 			if err := s.lasts(ctx, 8*time.Second); err != nil {
@@ -32,7 +35,7 @@ func breaks() []Scenario {
 			s.Healed()
 			return nil
 		}},
-		{Name: "a firewall forgets the connections", Network: true, Run: func(ctx context.Context, s *Stage) error {
+		{Name: "a firewall forgets the connections", Network: true, Hurts: 3 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			if s.network.forget() == 0 {
 				return errors.New("there was no connection")
 			}
@@ -46,8 +49,8 @@ func breaks() []Scenario {
 			}
 			s.network.mortality(false)
 			s.Healed()
-			if n := s.network.died(); n < fewestCuts {
-				return fmt.Errorf("only %d connections were cut", n)
+			if _, cuts := s.network.done(); cuts < fewestCuts {
+				return fmt.Errorf("only %d connections were cut", cuts)
 			}
 			return nil
 		}},

@@ -40,7 +40,8 @@ func open(addrs []string, s chaos.Settings) (chaos.Client, error) {
 	c.events.Go(func() {
 		for event := range p.Events() {
 			if m, ok := event.(*kafka.Message); ok {
-				m.Opaque.(chaos.Done)(m.TopicPartition.Partition, int64(m.TopicPartition.Offset), m.TopicPartition.Error)
+				offset := int64(max(m.TopicPartition.Offset, -1)) // there are several negative ones for "not known"
+				m.Opaque.(chaos.Done)(m.TopicPartition.Partition, offset, m.TopicPartition.Error)
 			}
 		}
 	})
@@ -61,12 +62,14 @@ func (c *client) Send(topic string, key, value []byte, done chaos.Done) error {
 	}
 }
 
-func (c *client) Close(within time.Duration) error {
-	left := c.p.Flush(int(within.Milliseconds()))
+// Close flushes, and fails what is left then: without that it would have no
+// outcome.
+func (c *client) Close(within time.Duration) (err error) {
+	if left := c.p.Flush(int(within.Milliseconds())); left > 0 {
+		err = errors.Join(fmt.Errorf("%d messages were left", left), c.p.Purge(kafka.PurgeInFlight|kafka.PurgeQueue))
+		c.p.Flush(int(time.Second.Milliseconds()))
+	}
 	c.p.Close()
 	c.events.Wait()
-	if left > 0 {
-		return fmt.Errorf("%d events were left", left)
-	}
-	return nil
+	return err
 }
