@@ -9,10 +9,9 @@ import (
 	"github.com/saramakit/producer/internal/judge"
 )
 
-// broken are the promises that a run has broken, in words. Not every subject
-// makes all of them: an Ordered one stores messages once and in order, an Honest
-// one knows what it has not stored. Messages may fail only where the scenario
-// says so.
+// broken are the promises that a run has broken, in words. Messages may fail
+// only where the scenario says so. All but the last are asked of peers, too,
+// whether they promise it or not.
 func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 	say := func(is bool, format string, args ...any) {
 		if is {
@@ -25,7 +24,7 @@ func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 	say(r.Silent > 0, "%d messages have no outcome", r.Silent)
 	say(r.Rejected > 0 && !scenario.MayFail(), "%d messages were not accepted", r.Rejected)
 	say(r.Failed() > 0 && !scenario.MayFail(), "%d messages failed", r.Failed())
-	if subject.Honest {
+	if subject.Ours {
 		say(r.CloseTook > closing+time.Second, "Close took %s of %s", r.CloseTook, closing)
 		say(r.CloseErr != nil && !scenario.MayFail(), "Close said: %v", r.CloseErr)
 		say(r.Heap > mostHeap, "the heap was %d MiB", r.Heap>>20)

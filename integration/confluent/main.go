@@ -17,7 +17,7 @@ import (
 
 func main() {
 	command.Main(append(chaos.Subjects(), chaos.Subject{
-		Name: "confluent", Goroutines: 4, Ordered: true, NoDialer: true, Open: open,
+		Name: "confluent", Goroutines: 4, NoDialer: true, Open: open,
 	}))
 }
 

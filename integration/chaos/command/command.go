@@ -161,7 +161,7 @@ func (p *program) one(ctx context.Context, j *job, seed uint64) error {
 	p.say("%s", r.Row())
 	if len(r.Broken) > 0 {
 		p.say("\nseed %d, %s:\n%s\n\n", seed, r.Evidence, strings.Join(r.Broken, "\n"))
-		if j.subject.Honest {
+		if j.subject.Ours {
 			p.broken++
 		}
 	}
