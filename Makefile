@@ -56,7 +56,7 @@ slow: ## Run what takes long: races on 1 and 80 processors, random programs, the
 
 .PHONY: integration
 integration: ## Run the tests against Apache Kafka itself; needs Java 17 or later and Maven.
-	KAFKA_TESTS=1 KAFKA_REQUIRED=1 go -C integration test -race -count=1 -p 1 -timeout=15m ./...
+	KAFKA_TESTS=1 KAFKA_REQUIRED=1 go -C integration test -race -count=1 -p 1 -timeout=25m ./...
 
 # PRODUCERS= (nothing) lets the peers run, too, and CONFLUENT=1 confluent-kafka-go among them, which needs a C compiler.
 PRODUCERS ?= ^producer
