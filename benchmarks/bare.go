@@ -40,8 +40,18 @@ type bareAsync struct {
 	drains   sync.WaitGroup
 }
 
-func newBareAsync(addrs []string) (side, error) {
-	p, err := sarama.NewAsyncProducer(addrs, bareConfig(linger))
+func newBareAsync(addrs []string) (side, error) { return openBareAsync(addrs, bareConfig(linger)) }
+
+// newBareDefaults changes nothing but what is needed to learn of outcomes:
+// acks=1, no compression, no linger.
+func newBareDefaults(addrs []string) (side, error) {
+	c := sarama.NewConfig()
+	c.Producer.Return.Successes = true
+	return openBareAsync(addrs, c)
+}
+
+func openBareAsync(addrs []string, c *sarama.Config) (side, error) {
+	p, err := sarama.NewAsyncProducer(addrs, c)
 	if err != nil {
 		return nil, err
 	}

@@ -56,8 +56,8 @@ func (*counter) Failed(*record.Record, int, dispatch.Failure) {}
 
 func (*counter) Slow(*record.Record, int, time.Duration) {}
 
-// runDispatcher pairs runs of the dispatcher alone with runs of bare sarama.
-func runDispatcher(addrs []string, pairs, messages int) (results []pair, err error) {
+// runDispatcher measures rounds of bare sarama and the dispatcher alone.
+func runDispatcher(addrs []string, rounds, messages int) (results []round, err error) {
 	bare, err := newBareAsync(addrs)
 	if err != nil {
 		return nil, err
@@ -71,15 +71,16 @@ func runDispatcher(addrs []string, pairs, messages int) (results []pair, err err
 	if _, err := measure(bare, l); err != nil {
 		return nil, err
 	}
-	for range pairs {
-		var p pair
-		if p.ours, err = dispatcher(4 * messages); err != nil {
+	for range rounds {
+		alone, err := dispatcher(4 * messages)
+		if err != nil {
 			return nil, err
 		}
-		if p.bare, err = measure(bare, l); err != nil {
+		first, err := measure(bare, l)
+		if err != nil {
 			return nil, err
 		}
-		results = append(results, p)
+		results = append(results, round{first, alone})
 	}
 	return results, nil
 }

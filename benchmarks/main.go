@@ -1,5 +1,5 @@
-// Command benchmarks compares the library with bare sarama. README.md says how
-// to read what it prints.
+// Command benchmarks compares the library with bare sarama and other clients.
+// README.md says how to read what it prints.
 package main
 
 import (
@@ -28,11 +28,11 @@ func start(args []string, in io.Reader, out io.Writer) error {
 	var s settings
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.BoolVar(&s.short, "short", false, "a few messages only: to see that it works, not to measure")
-	flags.BoolVar(&s.markdown, "md", false, "print a table in markdown, without absolute figures")
+	flags.BoolVar(&s.ratios, "ratios", false, "print no absolute figures")
 	flags.BoolVar(&s.inside, "inside", false, "run the broker in this process, where CPU and allocations count its share too")
-	flags.IntVar(&s.pairs, "pairs", 9, "how many `pairs` of runs")
+	flags.IntVar(&s.rounds, "rounds", 9, "how many `rounds`, each with one run of each producer")
 	flags.StringVar(&s.only, "run", "", "only comparisons that match this `regexp`")
-	flags.StringVar(&s.profile, "cpuprofile", "", "write a profile to this `file`; -tagfocus side=ours shows our side")
+	flags.StringVar(&s.profile, "cpuprofile", "", "write a profile to this `file`; -tagfocus side=Async shows one side")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -41,9 +41,9 @@ func start(args []string, in io.Reader, out io.Writer) error {
 
 // settings are what the flags say.
 type settings struct {
-	short, markdown, inside bool
-	pairs                   int
-	only, profile           string
+	short, ratios, inside bool
+	rounds                int
+	only, profile         string
 }
 
 // run compares, and prints each comparison when it is done.
@@ -54,7 +54,7 @@ func (s *settings) run(out io.Writer) (err error) {
 	}
 	times := 1.0
 	if s.short {
-		times, s.pairs = 0.002, 1
+		times, s.rounds = 0.002, 1
 	}
 	addrs, stop, err := startBroker(s.inside)
 	if err != nil {
@@ -73,32 +73,25 @@ func (s *settings) run(out io.Writer) (err error) {
 		defer pprof.StopCPUProfile()
 	}
 
-	if _, err := io.WriteString(out, title(s.markdown)); err != nil {
-		return err
-	}
-	report := func(name string, goals []goal, pairs []pair, err error) error {
+	report := func(name string, contenders []contender, goals []goal, rounds []round, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		for _, g := range goals {
-			r := summarise(name, g, pairs)
-			if _, err := io.WriteString(out, line(r.cells(s.markdown), s.markdown)); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err = io.WriteString(out, table(name, contenders, goals, rounds, !s.ratios))
+		return err
 	}
 	for _, b := range benchmarks(times) {
 		if only.MatchString(b.name) {
-			pairs, err := b.run(addrs, s.pairs)
-			if err := report(b.name, b.goals, pairs, err); err != nil {
+			rounds, err := b.run(addrs, s.rounds)
+			if err := report(b.name, b.contenders, b.goals, rounds, err); err != nil {
 				return err
 			}
 		}
 	}
-	if name := "Dispatcher alone"; only.MatchString(name) {
-		pairs, err := runDispatcher(addrs, s.pairs, int(1_000_000*times))
-		return report(name, dispatcherGoals(), pairs, err)
+	if name := "dispatcher alone"; only.MatchString(name) {
+		rounds, err := runDispatcher(addrs, s.rounds, int(1_000_000*times))
+		contenders := []contender{{name: "sarama"}, {name: "our dispatcher", ours: true}}
+		return report(name, contenders, dispatcherGoals(), rounds, err)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// side is one of the two that are compared. run sends what the load says and
+// side is one of those that are compared. run sends what the load says and
 // returns when the outcome of every message is known.
 type side interface {
 	run(l *load) error
@@ -117,32 +117,26 @@ func measure(s side, l *load) (result, error) {
 	return r, nil
 }
 
-// pair is a run of ours and one of bare sarama, one right after the other.
-type pair struct{ ours, bare result }
+// round is a run of each contender, one right after the other.
+type round []result
 
-// compare measures pairs of runs, after one of each that does not count. Who
-// goes first alternates.
-func compare(ours, bare side, l *load, pairs int) ([]pair, error) {
-	sides := []side{ours, bare}
+// compare measures rounds, after one that does not count. Who goes first
+// changes from round to round.
+func compare(sides []side, l *load, rounds int) (results []round, err error) {
 	for _, s := range sides {
 		if _, err := measure(s, l); err != nil {
 			return nil, err
 		}
 	}
-	results := make([]pair, pairs)
-	for i := range results {
+	for i := range rounds {
+		r := make(round, len(sides))
 		for j := range sides {
-			which := (i + j) % 2
-			r, err := measure(sides[which], l)
-			if err != nil {
+			which := (i + j) % len(sides)
+			if r[which], err = measure(sides[which], l); err != nil {
 				return nil, err
 			}
-			if which == 0 {
-				results[i].ours = r
-			} else {
-				results[i].bare = r
-			}
 		}
+		results = append(results, r)
 	}
 	return results, nil
 }

@@ -55,6 +55,15 @@ func (o *ourAsync) run(l *load) error {
 
 func (o *ourAsync) close() error { return o.p.Close(context.Background()) }
 
+// newOurDefaults changes nothing: acks=all, idempotent, snappy, linger 5 ms.
+func newOurDefaults(addrs []string) (side, error) {
+	o := &ourAsync{}
+	var err error
+	o.p, err = producer.NewAsync(context.Background(), addrs,
+		producer.WithOnError(func(context.Context, *sarama.ProducerMessage, error) { o.failed.Add(1) }))
+	return o, err
+}
+
 // ourSync is a producer.Sync.
 type ourSync struct{ p *producer.Sync }
 

@@ -13,7 +13,7 @@ type quantity int
 const (
 	throughput quantity = iota
 	cpuPerMessage
-	extraAllocs // ours minus bare; the others are ours divided by bare
+	extraAllocs // the difference; of the others it is the ratio
 	p50
 	p99
 )
@@ -26,7 +26,7 @@ func (q quantity) name() string {
 	case cpuPerMessage:
 		return "CPU per message"
 	case extraAllocs:
-		return "allocations per message, ours - bare"
+		return "allocations per message, more"
 	case p50:
 		return "p50 of Send"
 	default:
@@ -62,12 +62,12 @@ func (q quantity) text(v float64) string {
 	}
 }
 
-// compare is how ours and bare are compared.
-func (q quantity) compare(ours, bare float64) float64 {
+// compare is how a contender and the first one are compared.
+func (q quantity) compare(other, first float64) float64 {
 	if q == extraAllocs {
-		return ours - bare
+		return other - first
 	}
-	return ours / bare
+	return other / first
 }
 
 // goal is what the ratio, or difference, of a quantity should be.
@@ -83,26 +83,30 @@ func asyncGoals() []goal {
 
 func syncGoals() []goal { return []goal{{throughput, true, 1}, {p50, false, 1}, {p99, false, 1}} }
 
-// row is one line of the report.
-type row struct {
-	benchmark        string
-	goal             goal
-	ours, bare       float64 // medians
-	median, min, max float64 // of the pairs
+func defaultGoals() []goal { return []goal{{throughput, true, 1.5}} }
+
+// text is the goal for the head of a table.
+func (g *goal) text() string {
+	if g.atLeast {
+		return fmt.Sprintf("%s (≥ %g)", g.of.name(), g.bound)
+	}
+	return fmt.Sprintf("%s (≤ %g)", g.of.name(), g.bound)
 }
 
-// summarise makes the row of a goal.
-func summarise(b string, g goal, pairs []pair) row {
-	var ours, bare, ratios []float64
-	for i := range pairs {
-		o, s := g.of.of(&pairs[i].ours), g.of.of(&pairs[i].bare)
-		ours, bare = append(ours, o), append(bare, s)
-		ratios = append(ratios, g.of.compare(o, s))
+// figure is a quantity of one contender, compared with the first.
+type figure struct {
+	own              float64 // median
+	median, min, max float64 // of the comparisons
+}
+
+// summarise compares one contender, by its place, with the first of each round.
+func summarise(g *goal, rounds []round, which int) figure {
+	var own, compared []float64
+	for _, r := range rounds {
+		first, other := g.of.of(&r[0]), g.of.of(&r[which])
+		own, compared = append(own, other), append(compared, g.of.compare(other, first))
 	}
-	return row{
-		benchmark: b, goal: g, ours: median(ours), bare: median(bare),
-		median: median(ratios), min: slices.Min(ratios), max: slices.Max(ratios),
-	}
+	return figure{own: median(own), median: median(compared), min: slices.Min(compared), max: slices.Max(compared)}
 }
 
 // median returns the middle one, of two the mean.
@@ -115,54 +119,46 @@ func median(values []float64) float64 {
 }
 
 // met reports whether the median meets the goal, to the digits that are shown.
-func (r *row) met() bool {
-	median := float64(int(r.median*100+0.5)) / 100
-	if r.goal.atLeast {
-		return median >= r.goal.bound
+func (f *figure) met(g *goal) bool {
+	median := float64(int(f.median*100+0.5)) / 100
+	if g.atLeast {
+		return median >= g.bound
 	}
-	return median <= r.goal.bound
+	return median <= g.bound
 }
 
-// cells are what the row shows. Absolute figures mean something on one machine
-// only, so markdown leaves them out.
-func (r *row) cells(markdown bool) []string {
-	sign, met := "≤", "yes"
-	if r.goal.atLeast {
-		sign = "≥"
-	}
-	if !r.met() {
-		met = "no"
-	}
-	cells := []string{
-		r.benchmark, r.goal.of.name(),
-		fmt.Sprintf("%.2f", r.median), fmt.Sprintf("%.2f … %.2f", r.min, r.max),
-		fmt.Sprintf("%s %.2f", sign, r.goal.bound), met,
-	}
-	if markdown {
-		return cells
-	}
-	return append(cells, r.goal.of.text(r.ours), r.goal.of.text(r.bare))
-}
-
-// line joins cells to a line of a table.
-func line(cells []string, markdown bool) string {
-	if markdown {
-		return "| " + strings.Join(cells, " | ") + " |\n"
-	}
-	widths := []int{40, 38, 18, 16, 8, 4, 11, 0}
+// table is one comparison in markdown: a row for each contender but the first.
+// What meets a goal of ours is bold. Absolute figures mean something on one
+// machine only: they are in it if asked for.
+func table(name string, contenders []contender, goals []goal, rounds []round, absolute bool) string {
 	var b strings.Builder
-	for i, cell := range cells {
-		fmt.Fprintf(&b, "%-*s", widths[i], cell)
+	row := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	head := []string{name}
+	for i := range goals {
+		head = append(head, goals[i].text())
 	}
-	return strings.TrimRight(b.String(), " ") + "\n"
-}
-
-// title is the head of the table.
-func title(markdown bool) string {
-	header := []string{"comparison", "quantity", "ours/bare, median", "min … max", "goal", "met", "ours", "bare"}
-	if !markdown {
-		return line(header, false)
+	row(head)
+	b.WriteString(strings.Repeat("| --- ", len(head)) + "|\n")
+	for which, c := range contenders {
+		if which == 0 && !absolute {
+			continue
+		}
+		cells := []string{c.name}
+		for i := range goals {
+			g := &goals[i]
+			f := summarise(g, rounds, which)
+			mark := ""
+			if c.ours && f.met(g) {
+				mark = "**"
+			}
+			cell := fmt.Sprintf("%s%.2f%s (%.2f … %.2f)", mark, f.median, mark, f.min, f.max)
+			if absolute {
+				cell += " " + g.of.text(f.own)
+			}
+			cells = append(cells, cell)
+		}
+		row(cells)
 	}
-	columns := header[:len(header)-2]
-	return line(columns, true) + "|" + strings.Repeat(" --- |", len(columns)) + "\n"
+	b.WriteString("\n")
+	return b.String()
 }
