@@ -77,6 +77,8 @@ func (r *Result) Failed() int { return r.NotPersisted + r.MaybePersisted }
 type Options struct {
 	Seed uint64
 	Rate int // messages a second
+	// CloseAmid closes the producer at some moment of the scenario.
+	CloseAmid bool
 	// Console lets Kafka's own consumer read what is stored, too. It takes some
 	// seconds.
 	Console bool
@@ -90,6 +92,9 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 	topic := fmt.Sprintf("chaos-%d", time.Now().UnixNano())
 	if err := cluster.CreateTopic(ctx, topic, partitions, map[string]string{"min.insync.replicas": "2"}); err != nil {
 		return nil, err
+	}
+	if o.CloseAmid && !scenario.CloseAmid {
+		scenario = closedAmid(scenario)
 	}
 	r := &Result{Subject: subject.Name, Scenario: scenario.Name, Seed: o.Seed}
 	l, err := r.play(ctx, &Stage{

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -121,3 +122,29 @@ func (s *Stage) freeze(ctx context.Context, away time.Duration, ids ...int) erro
 func Scenarios() []Scenario {
 	return slices.Concat(faults(), moves(), breaks())
 }
+
+// closedAmid is a scenario with the end of the producer at a moment of it that
+// is chosen by chance.
+func closedAmid(scenario Scenario) Scenario {
+	inner := scenario.Run
+	scenario.Name += ", Close meanwhile"
+	scenario.CloseAmid = true
+	scenario.Hurts = 0
+	scenario.Run = func(ctx context.Context, s *Stage) error {
+		end := s.amid
+		s.amid = nil
+		moment := time.Duration(s.Rand.Int64N(int64(latestClose)))
+		ended := make(chan error, 1)
+		go func() {
+			err := sleep(ctx, moment)
+			end()
+			ended <- err
+		}()
+		err := inner(ctx, s)
+		return errors.Join(err, <-ended)
+	}
+	return scenario
+}
+
+// latestClose is how long after its beginning a scenario still lasts.
+const latestClose = 8 * time.Second

@@ -41,6 +41,7 @@ type program struct {
 	seed      uint64
 	rate      int
 	console   bool
+	closeAmid bool
 	scenarios []chaos.Scenario
 	subjects  []chaos.Subject
 
@@ -91,6 +92,7 @@ func (p *program) parse(args []string, all []chaos.Subject) error {
 	flags.Uint64Var(&p.seed, "seed", rand.Uint64(), "repeats a run")
 	flags.IntVar(&p.rate, "rate", 5_000, "messages a second")
 	flags.BoolVar(&p.console, "console", false, "let Kafka's console consumer read what is stored, too")
+	flags.BoolVar(&p.closeAmid, "close", false, "close each producer at some moment of the scenario")
 	scenarios := flags.String("scenarios", "", "only scenarios that match this `regexp`")
 	producers := flags.String("producers", "^producer", "only producers that match this `regexp`; \"\": peers, too")
 	if err := flags.Parse(args); err != nil {
@@ -150,7 +152,9 @@ func (p *program) all(ctx context.Context) error {
 }
 
 func (p *program) one(ctx context.Context, j *job, seed uint64) error {
-	r, err := chaos.Run(ctx, p.cluster, j.subject, j.scenario, chaos.Options{Seed: seed, Rate: p.rate, Console: p.console})
+	r, err := chaos.Run(ctx, p.cluster, j.subject, j.scenario, chaos.Options{
+		Seed: seed, Rate: p.rate, CloseAmid: p.closeAmid, Console: p.console,
+	})
 	if err != nil {
 		return fmt.Errorf("%s, %s, seed %d: %w", j.scenario.Name, j.subject.Name, seed, err)
 	}
