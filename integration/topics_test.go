@@ -85,7 +85,12 @@ func TestTopics_oneThatIsDeletedFailsAloneAndStaysDeleted(t *testing.T) {
 			require.NoError(t, p.Flush(ctx))
 		}
 	}
-	require.NoError(t, <-deleted)
+	select {
+	case err := <-deleted:
+		require.NoError(t, err)
+	case <-ctx.Done():
+		require.Fail(t, "it failed before it was deleted")
+	}
 	require.NoError(t, p.Close(bounded(t)))
 	stats := p.Stats()
 	require.Zero(t, stats.InFlight)

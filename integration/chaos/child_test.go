@@ -93,7 +93,11 @@ func TestService_whatItSaidIsStoredHoweverItEnds(t *testing.T) { //nolint:parall
 			lines := make(chan []string, 1)
 			some := make(chan struct{})
 			go func() { lines <- read(out, some) }()
-			<-some
+			select {
+			case <-some:
+			case all := <-lines:
+				require.Fail(t, "the child has ended", "%d lines", len(all))
+			}
 			require.NoError(t, cluster.Kill(int(leader)))
 			<-time.After(time.Second) // before anybody has noticed
 			require.NoError(t, child.Process.Signal(signal))

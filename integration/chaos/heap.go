@@ -45,7 +45,7 @@ func (h *heap) watch() {
 	}
 }
 
-// end is called when the producer is gone. It returns the most that was alive
+// end is called when the producer is closed, and holds nothing. It returns the most that was alive
 // beside the history.
 func (h *heap) end() (most int64) {
 	close(h.stop)

@@ -15,6 +15,8 @@ import (
 type load struct {
 	topic      string
 	client     Client
+	heap       *heap
+	ours       bool // its errors are DeliveryErrors
 	goroutines int
 	rate       int // messages a second, all goroutines together
 	keys       int // of each goroutine; 1: all goroutines have the same
@@ -108,8 +110,8 @@ func (l *load) one(sender, n int) {
 }
 
 func (l *load) done(m *judge.Message, partition int32, offset int64, err error) {
-	if err != nil && judge.DeliveryError(err) == nil {
-		// A peer's: it says nothing on whether the message is stored.
+	if err != nil && !l.ours && judge.DeliveryError(err) == nil {
+		// A peer's says nothing on whether the message is stored.
 		err = &producer.DeliveryError{Topic: l.topic, Partition: -1, Status: producer.PossiblyPersisted, Err: err}
 	}
 	at := time.Since(l.start)

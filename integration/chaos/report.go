@@ -10,8 +10,8 @@ import (
 )
 
 // broken are the promises that a run has broken, in words. Messages may fail
-// only where the scenario says so. All but the last are asked of peers, too,
-// whether they promise it or not.
+// only where the scenario says so. The last ones are
+// asked of ours only, the others of all, whether they promise it or not.
 func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 	say := func(is bool, format string, args ...any) {
 		if is {

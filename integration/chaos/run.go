@@ -97,7 +97,7 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 		scenario = closedAmid(scenario)
 	}
 	r := &Result{Subject: subject.Name, Scenario: scenario.Name, Seed: o.Seed}
-	l, err := r.play(ctx, &Stage{
+	history, err := r.play(ctx, &Stage{
 		Cluster: cluster, Topic: topic, Rand: rand.New(rand.NewPCG(o.Seed, o.Seed)), //nolint:gosec // not a secret
 	}, subject, scenario, o.Rate)
 	if err != nil {
@@ -110,7 +110,6 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 	if err != nil {
 		return nil, err
 	}
-	history := l.snapshot()
 	r.judge(history, stored, subject)
 	r.Broken = r.broken(subject, scenario)
 	if o.Console {
@@ -139,8 +138,11 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 	return r, cluster.DeleteTopic(ctx, topic)
 }
 
-// play lets a subject send while the scenario happens, and closes it.
-func (r *Result) play(ctx context.Context, stage *Stage, subject Subject, scenario Scenario, rate int) (l *load, err error) {
+// play lets a subject send while the scenario happens, and closes it. The history
+// is that of the moment when Close had returned.
+func (r *Result) play(
+	ctx context.Context, stage *Stage, subject Subject, scenario Scenario, rate int,
+) (history []judge.Message, err error) {
 	settings := Settings{DeliveryTimeout: scenario.DeliveryTimeout}
 	if scenario.Network {
 		if stage.network, err = newNetwork(rand.New(rand.NewPCG(r.Seed, 1))); err != nil { //nolint:gosec // not a secret
@@ -149,18 +151,18 @@ func (r *Result) play(ctx context.Context, stage *Stage, subject Subject, scenar
 		defer func() { err = errors.Join(err, stage.network.Close()) }()
 		settings.Dialer = stage.network
 	}
-	l = &load{topic: stage.Topic, goroutines: subject.Goroutines, rate: rate, keys: keys}
+	l := &load{topic: stage.Topic, ours: subject.Ours, goroutines: subject.Goroutines, rate: rate, keys: keys}
 	if scenario.OneKey {
 		l.keys = 1
 	}
-	heap := watchHeap(l.size)
-	defer func() { r.Heap = heap.end() }()
+	l.heap = watchHeap(l.size)
 	if l.client, err = subject.Open(stage.Cluster.Addrs(), settings); err != nil {
+		l.heap.end()
 		return nil, err
 	}
 	stage.load = l
 	if scenario.CloseAmid {
-		stage.amid = func() { r.finish(l) }
+		stage.amid = func() { history = r.finish(l) }
 	}
 	l.begin()
 	r.Void = errors.Join(sleep(ctx, warmUp), scenario.Run(ctx, stage))
@@ -168,12 +170,14 @@ func (r *Result) play(ctx context.Context, stage *Stage, subject Subject, scenar
 		if r.Void == nil {
 			r.Void = sleep(ctx, calm)
 		}
-		r.finish(l)
+		history = r.finish(l)
 		r.Recovery, r.Recovered = l.recovery(stage.healed)
 	}
+	if history == nil {
+		history = r.finish(l) // the scenario ended before it came to that
+	}
 	r.Kills, r.Freezes = stage.kills, stage.freezes
-	l.client = nil // what it holds is not the history's
-	return l, nil
+	return history, nil
 }
 
 // whole waits until the cluster is as it should be, whatever was done to it.
@@ -184,8 +188,9 @@ func whole(ctx context.Context, cluster *kafka.Cluster) error {
 	return cluster.InSync(ctx)
 }
 
-// finish ends the load and closes the client.
-func (r *Result) finish(l *load) {
+// finish ends the load and closes the client. It returns what was said until
+// then.
+func (r *Result) finish(l *load) []judge.Message {
 	until := time.Since(l.start)
 	stuck := l.end(time.Second)
 	began := time.Now()
@@ -197,10 +202,13 @@ func (r *Result) finish(l *load) {
 			r.CloseErr = errors.Join(r.CloseErr, errors.New("a Send has not returned"))
 		}
 	}
+	r.Heap = l.heap.end()
+	history := l.snapshot()
 	r.LongestGap = l.gap(until)
 	l.mu.Lock()
 	r.LongestSend = l.longest
 	l.mu.Unlock()
+	return history
 }
 
 // judge compares what was said with what is stored, by the same rules for all:

@@ -134,17 +134,24 @@ func closedAmid(scenario Scenario) Scenario {
 		end := s.amid
 		s.amid = nil
 		moment := time.Duration(s.Rand.Int64N(int64(latestClose)))
-		ended := make(chan error, 1)
+		over, ended := make(chan struct{}), make(chan error, 1)
 		go func() {
 			err := sleep(ctx, moment)
+			select {
+			case <-over:
+				err = errors.New("the scenario was over before Close was called")
+			default:
+			}
 			end()
 			ended <- err
 		}()
 		err := inner(ctx, s)
+		close(over)
 		return errors.Join(err, <-ended)
 	}
 	return scenario
 }
 
-// latestClose is how long after its beginning a scenario still lasts.
-const latestClose = 8 * time.Second
+// latestClose is how long after the beginning of a scenario Close is called at
+// the latest. What is shorter may be over then, and that run is void.
+const latestClose = 6 * time.Second

@@ -11,6 +11,8 @@ import (
 // broker whose only folder fails does. The process may make no file longer than
 // one byte from now on; StartNodes starts one that may.
 func (c *Cluster) FillDisk(ctx context.Context, id int) error {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
 	p := c.nodes[id-1].current()
 	if p == nil {
 		return fmt.Errorf("kafka: node %d is not running", id)

@@ -47,7 +47,8 @@ type program struct {
 
 	cluster *kafka.Cluster
 	results map[[2]string][]*chaos.Result
-	broken  int
+	broken  int // runs of ours
+	void    int // runs of ours
 	total   int
 }
 
@@ -77,8 +78,8 @@ func run(ctx context.Context, args []string, out io.Writer, subjects []chaos.Sub
 		return err
 	}
 	p.summary()
-	if p.broken > 0 {
-		return fmt.Errorf("%d runs of ours broke a promise", p.broken)
+	if p.broken > 0 || p.void > 0 {
+		return fmt.Errorf("%d runs of ours broke a promise, %d were void", p.broken, p.void)
 	}
 	return nil
 }
@@ -158,16 +159,19 @@ func (p *program) one(ctx context.Context, j *job, seed uint64) error {
 	if err != nil {
 		return fmt.Errorf("%s, %s, seed %d: %w", j.scenario.Name, j.subject.Name, seed, err)
 	}
-	if r.Void != nil {
-		p.say("\n%s, %s: void: %v\n\n", j.scenario.Name, j.subject.Name, r.Void)
-		return nil //nolint:nilerr // it proves nothing; others may
-	}
 	p.say("%s", r.Row())
 	if len(r.Broken) > 0 {
 		p.say("\nseed %d, %s:\n%s\n\n", seed, r.Evidence, strings.Join(r.Broken, "\n"))
 		if j.subject.Ours {
 			p.broken++
 		}
+	}
+	if r.Void != nil {
+		p.say("\nvoid: %v\n\n", r.Void)
+		if j.subject.Ours {
+			p.void++
+		}
+		return nil
 	}
 	p.total += r.Accepted
 	key := [2]string{j.scenario.Name, j.subject.Name}
