@@ -62,7 +62,7 @@ integration: ## Run the tests against Apache Kafka itself; needs Java 17 or late
 PRODUCERS ?= ^producer
 .PHONY: chaos
 chaos: ## Run scenarios against Apache Kafka; DURATION=30m goes on for as long, SEED=1 repeats, PRODUCERS= lets peers run, too.
-	go -C integration$(if $(CONFLUENT),/confluent run ., run ./cmd/chaos) -producers '$(PRODUCERS)' $(if $(DURATION),-duration $(DURATION)) $(if $(SEED),-seed $(SEED))
+	go -C integration$(if $(CONFLUENT),/confluent run ., run ./cmd/chaos) -producers '$(PRODUCERS)' $(if $(DURATION),-duration $(DURATION)) $(if $(SEED),-seed $(SEED)) $(if $(RATE),-rate $(RATE))
 
 .PHONY: lint
 lint: check-modules $(GOLANGCI_LINT) ## Run the linters on every module, with the one configuration of the root.

@@ -197,7 +197,8 @@ func (n *network) cut(l *link, to *net.TCPConn) {
 	l.end()
 }
 
-// stop lets nothing pass until the network goes on, as when a cable is out.
+// stop lets nothing pass until the network goes on. Connections can be made, but
+// nothing comes through them.
 func (n *network) stop() (goOn func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
