@@ -224,7 +224,7 @@ func (r *Result) judge(history []judge.Message, stored []kafka.Record, subject S
 			r.Silent++
 		case m.Outcomes[0].Err == nil:
 			r.Delivered++
-		case judge.DeliveryError(m.Outcomes[0].Err).Status == producer.NotPersisted:
+		case !producer.MayHaveBeenWritten(m.Outcomes[0].Err):
 			r.NotPersisted++
 		default:
 			r.MaybePersisted++
