@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/integration/internal/stored"
 	"github.com/saramakit/producer/integration/kafka"
 	"github.com/saramakit/producer/internal/judge"
 )
@@ -122,15 +123,13 @@ func (l *ledger) requireStored(t *testing.T, topic string, records []kafka.Recor
 			history = append(history, *m)
 		}
 	}
-	stored := make([]judge.Record, len(records))
 	for i := range records {
 		s := &records[i]
-		stored[i] = judge.Record{Topic: s.Topic, Partition: s.Partition, Offset: s.Offset, Key: s.Key, Value: s.Value}
 		id, _ := judge.Identify(s.Value)
 		require.Less(t, id, len(l.history))
 		require.Equal(t, []kafka.Header{{Key: "sender", Value: fmt.Append(nil, l.history[id].Sender)}}, s.Headers)
 	}
-	require.Empty(t, judge.Compare(history, stored, r).First)
+	require.Empty(t, judge.Compare(history, stored.Records(records), r).First)
 }
 
 // asSaid are the rules for a producer with acknowledgements, on a cluster where

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/saramakit/producer"
+	"github.com/saramakit/producer/integration/internal/stored"
 	"github.com/saramakit/producer/integration/kafka"
 	"github.com/saramakit/producer/internal/judge"
 )
@@ -106,21 +107,21 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 	if err := whole(ctx, cluster); err != nil {
 		return nil, err
 	}
-	stored, err := cluster.Records(ctx, topic)
+	records, err := cluster.Records(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
-	r.judge(history, stored, subject)
+	r.judge(history, records, subject)
 	r.Broken = r.broken(subject, scenario)
 	if o.Console {
 		again, err := cluster.ConsoleRecords(ctx, topic)
 		if err != nil {
 			return nil, err
 		}
-		r.compare(stored, again)
+		r.compare(records, again)
 	}
 	if len(r.Broken) > 0 && subject.Ours {
-		if r.Evidence, err = keep(cluster.Dir(), r, history, stored); err != nil {
+		if r.Evidence, err = keep(cluster.Dir(), r, history, records); err != nil {
 			return nil, err
 		}
 	}
@@ -213,7 +214,7 @@ func (r *Result) finish(l *load) []judge.Message {
 
 // judge compares what was said with what is stored, by the same rules for all:
 // what a subject does not promise is worth knowing, too.
-func (r *Result) judge(history []judge.Message, stored []kafka.Record, subject Subject) {
+func (r *Result) judge(history []judge.Message, records []kafka.Record, subject Subject) {
 	for i := range history {
 		m := &history[i]
 		switch {
@@ -231,23 +232,18 @@ func (r *Result) judge(history []judge.Message, stored []kafka.Record, subject S
 		}
 		r.Accepted++
 	}
-	records := make([]judge.Record, len(stored))
-	for i := range stored {
-		s := &stored[i]
-		records[i] = judge.Record{Topic: s.Topic, Partition: s.Partition, Offset: s.Offset, Key: s.Key, Value: s.Value}
-	}
 	r.Stored = len(records)
-	r.Verdict = judge.Compare(history, records, judge.Rules{Stored: true, Idempotent: true, AnyOrder: subject.Sync})
+	r.Verdict = judge.Compare(history, stored.Records(records), judge.Rules{Stored: true, Idempotent: true, AnyOrder: subject.Sync})
 }
 
 // compare says where the console consumer has read something else.
-func (r *Result) compare(stored, again []kafka.Record) {
-	if len(again) != len(stored) {
-		r.Broken = append(r.Broken, fmt.Sprintf("franz-go has read %d records, the console consumer %d", len(stored), len(again)))
+func (r *Result) compare(records, again []kafka.Record) {
+	if len(again) != len(records) {
+		r.Broken = append(r.Broken, fmt.Sprintf("franz-go has read %d records, the console consumer %d", len(records), len(again)))
 		return
 	}
-	for i := range stored {
-		a, b := &stored[i], &again[i]
+	for i := range records {
+		a, b := &records[i], &again[i]
 		if a.Partition != b.Partition || a.Offset != b.Offset || !judge.Same(a.Key, b.Key) || !judge.Same(a.Value, b.Value) {
 			r.Broken = append(r.Broken, fmt.Sprintf("at %d@%d franz-go and the console consumer have read different records",
 				a.Partition, a.Offset))

@@ -69,12 +69,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// leader is the node that leads a partition chosen by chance.
-func (s *Stage) leader(ctx context.Context) (int, error) {
-	id, err := s.Cluster.Leader(ctx, s.Topic, s.Rand.Int32N(partitions))
-	return int(id), err
-}
-
 // others are the nodes that are not id.
 func (s *Stage) others(id int) (ids []int) {
 	for other := 1; other <= s.Cluster.Nodes(); other++ {
@@ -85,35 +79,62 @@ func (s *Stage) others(id int) (ids []int) {
 	return ids
 }
 
-// crash kills nodes and starts them again after a while.
-func (s *Stage) crash(ctx context.Context, away time.Duration, ids ...int) error {
-	if err := s.Cluster.Kill(ids...); err != nil {
+// during breaks something, lets that last for a while, and mends it.
+func (s *Stage) during(ctx context.Context, d time.Duration, breaks, mends func() error) error {
+	if err := breaks(); err != nil {
 		return err
 	}
-	s.kills += len(ids)
-	if err := s.lasts(ctx, away); err != nil {
+	if err := s.lasts(ctx, d); err != nil {
 		return err
 	}
-	if err := s.Cluster.StartNodes(ctx, ids...); err != nil {
+	if err := mends(); err != nil {
 		return err
 	}
 	s.Healed()
 	return nil
 }
 
+// crash kills nodes and starts them again after a while.
+func (s *Stage) crash(ctx context.Context, away time.Duration, ids ...int) error {
+	s.kills += len(ids)
+	return s.during(ctx, away,
+		func() error { return s.Cluster.Kill(ids...) },
+		func() error { return s.Cluster.StartNodes(ctx, ids...) })
+}
+
 // freeze stops nodes from running for a while.
 func (s *Stage) freeze(ctx context.Context, away time.Duration, ids ...int) error {
-	if err := s.Cluster.Freeze(ids...); err != nil {
-		return err
-	}
 	s.freezes += len(ids)
-	if err := s.lasts(ctx, away); err != nil {
-		return err
+	return s.during(ctx, away,
+		func() error { return s.Cluster.Freeze(ids...) },
+		func() error { return s.Cluster.Thaw(ids...) })
+}
+
+// fillDisk ends a node by leaving it no room, and starts it again after a while.
+func (s *Stage) fillDisk(ctx context.Context, away time.Duration, id int) error {
+	return s.during(ctx, away,
+		func() error { return s.Cluster.FillDisk(ctx, id) },
+		func() error { return s.Cluster.StartNodes(ctx, id) })
+}
+
+// toALeader is what happens to the leader of a partition chosen by chance.
+func toALeader(f func(ctx context.Context, s *Stage, id int) error) func(context.Context, *Stage) error {
+	return func(ctx context.Context, s *Stage) error {
+		id, err := s.Cluster.Leader(ctx, s.Topic, s.Rand.Int32N(partitions))
+		if err != nil {
+			return err
+		}
+		return f(ctx, s, int(id))
 	}
-	if err := s.Cluster.Thaw(ids...); err != nil {
-		return err
+}
+
+// moveLeaders gives every partition a leader chosen by chance.
+func (s *Stage) moveLeaders(ctx context.Context) error {
+	for p := range int32(partitions) {
+		if err := s.Cluster.MoveLeader(ctx, s.Topic, p, 1+s.Rand.Int32N(3)); err != nil {
+			return err
+		}
 	}
-	s.Healed()
 	return nil
 }
 

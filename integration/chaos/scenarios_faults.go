@@ -8,13 +8,9 @@ import (
 // faults are what happens to the nodes themselves.
 func faults() []Scenario {
 	return []Scenario{
-		{Name: "a leader is killed and comes back", Run: func(ctx context.Context, s *Stage) error {
-			id, err := s.leader(ctx)
-			if err != nil {
-				return err
-			}
+		{Name: "a leader is killed and comes back", Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
 			return s.crash(ctx, 5*time.Second, id)
-		}},
+		})},
 		{Name: "two of three are killed", Hurts: 5 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			return s.crash(ctx, 8*time.Second, s.others(1+s.Rand.IntN(3))...)
 		}},
@@ -28,13 +24,9 @@ func faults() []Scenario {
 			}
 			return s.crash(ctx, 5*time.Second, id)
 		}},
-		{Name: "a leader is frozen", Hurts: 4 * time.Second, Run: func(ctx context.Context, s *Stage) error {
-			id, err := s.leader(ctx)
-			if err != nil {
-				return err
-			}
+		{Name: "a leader is frozen", Hurts: 4 * time.Second, Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
 			return s.freeze(ctx, 20*time.Second, id)
-		}},
+		})},
 		{Name: "two of three are frozen", Hurts: 4 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			return s.freeze(ctx, 8*time.Second, s.others(1+s.Rand.IntN(3))...)
 		}},
@@ -65,29 +57,11 @@ func faults() []Scenario {
 		{Name: "Close while two of three are killed", CloseAmid: true, Run: func(ctx context.Context, s *Stage) error {
 			return s.crash(ctx, time.Second, s.others(1+s.Rand.IntN(3))...)
 		}},
-		{Name: "Close while a leader is frozen", CloseAmid: true, Run: func(ctx context.Context, s *Stage) error {
-			id, err := s.leader(ctx)
-			if err != nil {
-				return err
-			}
+		{Name: "Close while a leader is frozen", CloseAmid: true, Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
 			return s.freeze(ctx, time.Second, id)
-		}},
-		{Name: "a leader's disk is full", Run: func(ctx context.Context, s *Stage) error {
-			id, err := s.leader(ctx)
-			if err != nil {
-				return err
-			}
-			if err := s.Cluster.FillDisk(ctx, id); err != nil {
-				return err
-			}
-			if err := s.lasts(ctx, 5*time.Second); err != nil {
-				return err
-			}
-			if err := s.Cluster.StartNodes(ctx, id); err != nil {
-				return err
-			}
-			s.Healed()
-			return nil
-		}},
+		})},
+		{Name: "a leader's disk is full", Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
+			return s.fillDisk(ctx, 5*time.Second, id)
+		})},
 	}
 }

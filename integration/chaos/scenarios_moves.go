@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -13,14 +12,7 @@ func moves() []Scenario {
 			return s.restartAll(ctx, func() error { return nil })
 		}},
 		{Name: "one key is updated while nodes restart and its partition moves", OneKey: true, Run: func(ctx context.Context, s *Stage) error {
-			return s.restartAll(ctx, func() error {
-				for p := range int32(partitions) { // one of them is that of the key
-					if err := s.Cluster.MoveLeader(ctx, s.Topic, p, 1+s.Rand.Int32N(3)); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			return s.restartAll(ctx, func() error { return s.moveLeaders(ctx) }) // one partition is that of the key
 		}},
 		{Name: "partitions move to other nodes", Run: func(ctx context.Context, s *Stage) error {
 			for range 2 {
@@ -42,10 +34,8 @@ func moves() []Scenario {
 		}},
 		{Name: "leaders move every second", Run: func(ctx context.Context, s *Stage) error {
 			for range 12 {
-				for p := range int32(partitions) {
-					if err := s.Cluster.MoveLeader(ctx, s.Topic, p, 1+s.Rand.Int32N(3)); err != nil {
-						return fmt.Errorf("partition %d: %w", p, err)
-					}
+				if err := s.moveLeaders(ctx); err != nil {
+					return err
 				}
 				if err := s.lasts(ctx, time.Second); err != nil {
 					return err
