@@ -19,7 +19,7 @@ const adminTimeout = time.Minute
 func (c *Cluster) admin(ctx context.Context, f func(context.Context, *kadm.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	client, err := c.client()
+	client, err := c.client(plaintextPort)
 	if err != nil {
 		return err
 	}
@@ -27,12 +27,13 @@ func (c *Cluster) admin(ctx context.Context, f func(context.Context, *kadm.Clien
 	return f(ctx, kadm.NewClient(client))
 }
 
-// client is a client that begins with the nodes that answer.
-func (c *Cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
+// client is a client that begins with the nodes that answer, at one of their
+// ports.
+func (c *Cluster) client(port int, opts ...kgo.Opt) (*kgo.Client, error) {
 	seeds := c.foreign
 	for _, n := range c.nodes {
 		if n.answers() {
-			seeds = append(seeds, c.ports.addr(n.id, plaintextPort))
+			seeds = append(seeds, c.ports.addr(n.id, port))
 		}
 	}
 	if len(seeds) == 0 {
@@ -151,29 +152,36 @@ func (c *Cluster) Controller(ctx context.Context) (int, error) {
 		Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{Partition: 0}},
 	}}
 	leader := 0
-	err := c.eventually(ctx, func(ctx context.Context, client *kgo.Client) error {
-		response, err := request.RequestWith(ctx, client)
-		if err != nil {
-			return err
+	// A broker would pass the question on to the controller that it knows, and wait
+	// for half a minute if that one is frozen. The controllers themselves know.
+	err := c.eventually(ctx, controllerPort, func(ctx context.Context, client *kgo.Client) (err error) {
+		for _, controller := range client.SeedBrokers() {
+			var one error
+			if leader, one = quorumLeader(ctx, request, controller); one == nil {
+				return nil
+			}
+			err = errors.Join(err, one)
 		}
-		if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
-			return err
-		}
-		if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
-			return errors.New("an answer about other topics")
-		}
-		partition := response.Topics[0].Partitions[0]
-		if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
-			return err
-		}
-		if partition.LeaderID < 1 {
-			return errors.New("no leader")
-		}
-		leader = int(partition.LeaderID)
-		return nil
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("kafka: find the controller: %w", err)
 	}
 	return leader, nil
+}
+
+// quorumLeader asks one controller who leads them. Only the leader says so.
+func quorumLeader(ctx context.Context, request *kmsg.DescribeQuorumRequest, controller kmsg.Requestor) (int, error) {
+	response, err := request.RequestWith(ctx, controller)
+	if err != nil {
+		return 0, err
+	}
+	if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
+		return 0, err
+	}
+	if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
+		return 0, errors.New("an answer about other topics")
+	}
+	partition := response.Topics[0].Partitions[0]
+	return int(partition.LeaderID), kerr.ErrorForCode(partition.ErrorCode)
 }

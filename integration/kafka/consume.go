@@ -91,7 +91,7 @@ func (c *Cluster) read(ctx context.Context, topic string) ([]Record, error) {
 	for partition, s := range spans {
 		offsets[partition] = kgo.NewOffset().At(s.start)
 	}
-	client, err := c.client(
+	client, err := c.client(plaintextPort,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
 		kgo.FetchIsolationLevel(kgo.ReadUncommitted()),
 		// The last offset of a partition can be that of a transaction's end.

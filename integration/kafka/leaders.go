@@ -14,14 +14,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// eventually calls look until it succeeds or ctx ends, and returns the last
-// error then.
-func (c *Cluster) eventually(ctx context.Context, look func(context.Context, *kgo.Client) error) error {
+// eventually calls look, with a client at this port of the nodes, until it
+// succeeds or ctx ends, and returns the last error then.
+func (c *Cluster) eventually(ctx context.Context, port int, look func(context.Context, *kgo.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	var last error
 	for {
-		err := c.once(ctx, look)
+		err := c.once(ctx, port, look)
 		if err == nil {
 			return nil
 		}
@@ -36,10 +36,10 @@ func (c *Cluster) eventually(ctx context.Context, look func(context.Context, *kg
 
 // once calls look with a new client, so that it asks the nodes that answer now,
 // for a few seconds at most: one may be frozen meanwhile.
-func (c *Cluster) once(ctx context.Context, look func(context.Context, *kgo.Client) error) error {
+func (c *Cluster) once(ctx context.Context, port int, look func(context.Context, *kgo.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	client, err := c.client()
+	client, err := c.client(port)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func views(ctx context.Context, client *kgo.Client, topic string) ([]*kmsg.Metad
 // waitPartitions waits until every node knows this many partitions with leaders
 // of a topic; 0: until none knows it.
 func (c *Cluster) waitPartitions(ctx context.Context, topic string, want int) error {
-	err := c.eventually(ctx, func(ctx context.Context, client *kgo.Client) error {
+	err := c.eventually(ctx, plaintextPort, func(ctx context.Context, client *kgo.Client) error {
 		all, err := views(ctx, client, topic)
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ func (c *Cluster) waitPartitions(ctx context.Context, topic string, want int) er
 // node with the latest news is believed.
 func (c *Cluster) Leader(ctx context.Context, topic string, partition int32) (int32, error) {
 	var latest kmsg.MetadataResponseTopicPartition
-	err := c.eventually(ctx, func(ctx context.Context, client *kgo.Client) (err error) {
+	err := c.eventually(ctx, plaintextPort, func(ctx context.Context, client *kgo.Client) (err error) {
 		latest, err = partitionNow(ctx, client, topic, partition)
 		return err
 	})
@@ -139,7 +139,7 @@ func partitionNow(
 // InSync waits until every replica of every topic is in the ISR, and every node
 // that answers says so.
 func (c *Cluster) InSync(ctx context.Context) error {
-	err := c.eventually(ctx, func(ctx context.Context, client *kgo.Client) error {
+	err := c.eventually(ctx, plaintextPort, func(ctx context.Context, client *kgo.Client) error {
 		all, err := views(ctx, client, "")
 		if err != nil {
 			return err
@@ -198,7 +198,7 @@ func (c *Cluster) Reassign(ctx context.Context, topic string, partition int32, r
 		return errors.Join(err, responses.Error())
 	})
 	if err == nil {
-		err = c.eventually(ctx, func(ctx context.Context, client *kgo.Client) error {
+		err = c.eventually(ctx, plaintextPort, func(ctx context.Context, client *kgo.Client) error {
 			p, err := partitionNow(ctx, client, topic, partition)
 			if err == nil && (!slices.Equal(p.Replicas, replicas) || len(p.ISR) < len(replicas)) {
 				err = fmt.Errorf("replicas %v, in sync %v", p.Replicas, p.ISR)
@@ -216,7 +216,7 @@ func (c *Cluster) Reassign(ctx context.Context, topic string, partition int32, r
 // is.
 func (c *Cluster) MoveLeader(ctx context.Context, topic string, partition, to int32) error {
 	var replicas []int32
-	err := c.eventually(ctx, func(ctx context.Context, client *kgo.Client) error {
+	err := c.eventually(ctx, plaintextPort, func(ctx context.Context, client *kgo.Client) error {
 		p, err := partitionNow(ctx, client, topic, partition)
 		replicas = p.Replicas
 		return err
@@ -232,7 +232,7 @@ func (c *Cluster) MoveLeader(ctx context.Context, topic string, partition, to in
 		err = c.ElectPreferredLeaders(ctx, topic)
 	}
 	if err == nil {
-		err = c.eventually(ctx, func(ctx context.Context, client *kgo.Client) error {
+		err = c.eventually(ctx, plaintextPort, func(ctx context.Context, client *kgo.Client) error {
 			p, err := partitionNow(ctx, client, topic, partition)
 			if err == nil && p.Leader != to {
 				err = fmt.Errorf("node %d leads", p.Leader)
