@@ -436,15 +436,22 @@ func (c *core) expire() {
 		for _, r := range due {
 			c.giveUp(r, ErrDeliveryTimeout)
 		}
-		sleep := timeout
+		until := timeout
 		if !next.IsZero() {
-			sleep = next.Add(timeout).Sub(now)
+			until = time.Until(next.Add(timeout))
 		}
-		// Looking through many records that wait for a stuck callback takes a
-		// while, and keeps senders waiting: no more than a tenth of the time.
-		sleep = max(sleep, 9*time.Since(now))
-		timer.Reset(sleep)
+		timer.Reset(expiryPause(until, time.Since(now)))
 	}
+}
+
+// expiryPause is how long expire sleeps if the next record is due after until
+// and the last look took so long. Looking through many records that wait for a
+// stuck callback takes a while, and keeps senders waiting: no more than a tenth
+// of the time. But it may have taken so long because the machine was busy, and
+// then those that are due must not wait for ten times that.
+func expiryPause(until, took time.Duration) time.Duration {
+	const longest = 250 * time.Millisecond
+	return max(until, min(9*took, longest))
 }
 
 // flush waits until every record accepted before is finished.
