@@ -50,7 +50,6 @@ unit: ## Run vet, the tidiness check and the tests of every module, with the rac
 .PHONY: slow
 slow: ## Run what takes long: races on 1 and 80 processors, random programs, the bounds at full size.
 	go test -race -shuffle=on -parallel=$(PARALLEL) -count=1 -cpu=1,80 -timeout=$(TIMEOUT) . ./internal/...
-	go -C internal/e2e test -race -shuffle=on -parallel=$(PARALLEL) -count=1 -timeout=$(TIMEOUT) ./...
 	E2E_MESSAGES=1000000 go -C internal/e2e test -race -count=1 -timeout=20m -run=TestRandom -v .
 	E2E_FULL=1 go -C internal/e2e test -count=1 -timeout=20m -run='TestBounds|TestCut_atEach' -v .
 
