@@ -79,6 +79,7 @@ type Rules struct {
 	Sync       bool // Send returns the outcome
 	Stored     bool // delivered means stored: with any acks but 0
 	Idempotent bool // stored once, and in order
+	Keyed      bool // all messages of a key are in one partition
 	AnyOrder   bool // outcomes are told by several goroutines
 }
 
@@ -89,6 +90,7 @@ const (
 	Altered      = "O1 altered"
 	Duplicated   = "O2 duplicated"
 	Reordered    = "O3 reordered"
+	Scattered    = "O3 scattered"
 	Outcomes     = "O4 outcomes"
 	Contradicted = "O4 contradiction"
 	Untrue       = "O5 untrue status"
@@ -126,6 +128,9 @@ func Compare(history []Message, stored []Record, r Rules) Verdict {
 	}
 	if r.Idempotent {
 		j.storedOrder(stored)
+	}
+	if r.Keyed {
+		j.storedByKey(stored)
 	}
 	if !r.AnyOrder {
 		j.reportOrder(history)
@@ -271,6 +276,25 @@ func (j *judgement) storedOrder(stored []Record) {
 			j.violated(Reordered, "%v: message %d is stored behind %d", l, id, before)
 		}
 		last[l] = max(last[l], id)
+	}
+}
+
+// storedByKey checks that the messages of each key are in one partition.
+func (j *judgement) storedByKey(stored []Record) {
+	type line struct{ topic, key string }
+	home := map[line]int32{}
+	for i := range stored {
+		rec := &stored[i]
+		if rec.Key == nil {
+			continue
+		}
+		l := line{rec.Topic, string(rec.Key)}
+		if first, ok := home[l]; !ok {
+			home[l] = rec.Partition
+		} else if first != rec.Partition {
+			j.violated(Scattered, "%s@%d has the key %q, which was in partition %d before, now in %d",
+				rec.Topic, rec.Offset, rec.Key, first, rec.Partition)
+		}
 	}
 }
 

@@ -103,6 +103,12 @@ func TestCompare_findsEachKindOfViolation(t *testing.T) {
 				return h, s
 			}, Reordered,
 		},
+		"a key is in two partitions": {
+			func(h []Message, s []Record) ([]Message, []Record) {
+				h[1].Key, s[1].Key = s[0].Key, s[0].Key
+				return h, s
+			}, Scattered,
+		},
 		"callbacks come in another order than the offsets": {
 			func(h []Message, s []Record) ([]Message, []Record) {
 				h[0].Outcomes[0].Order, h[2].Outcomes[0].Order = 2, 0
@@ -162,7 +168,7 @@ func TestCompare_findsEachKindOfViolation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			history, stored := test.spoil(good())
-			found := Compare(history, stored, Rules{Sync: true, Stored: true, Idempotent: true}).First
+			found := Compare(history, stored, Rules{Sync: true, Stored: true, Idempotent: true, Keyed: true}).First
 			kinds := map[string]bool{}
 			for _, v := range found {
 				kinds[v.Kind] = true
@@ -182,6 +188,12 @@ func TestCompare_doesNotAskForMoreThanWasPromised(t *testing.T) {
 		stored = append(stored, again)
 		stored[0], stored[2] = stored[2], stored[0]
 		require.Empty(t, Compare(history, stored, Rules{Stored: true}).First)
+	})
+	t.Run("who chooses partitions may scatter a key", func(t *testing.T) {
+		t.Parallel()
+		history, stored := good()
+		history[1].Key, stored[1].Key = stored[0].Key, stored[0].Key
+		require.Empty(t, Compare(history, stored, Rules{Stored: true, Idempotent: true}).First)
 	})
 	t.Run("without acknowledgements delivered proves nothing", func(t *testing.T) {
 		t.Parallel()
