@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -21,11 +22,12 @@ type network struct {
 	random *rand.Rand
 	links  map[*link]struct{}
 	closed bool
+	gone   chan struct{} // closed with the network
 	calm   chan struct{} // closed while bytes may pass
 	lag    time.Duration // of each piece, either way
 	mortal bool          // new links die after a random number of bytes
 	cuts   int           // how many links have died so
-	late   int           // how many pieces had a lag
+	ended  int           // how many links a node has ended
 
 	dialing sync.Mutex // one at a time, so that each accepts what it has dialed
 }
@@ -37,13 +39,14 @@ func newNetwork(random *rand.Rand) (*network, error) {
 	}
 	calm := make(chan struct{})
 	close(calm)
-	return &network{listener: listener, random: random, links: map[*link]struct{}{}, calm: calm}, nil
+	return &network{listener: listener, random: random, links: map[*link]struct{}{}, gone: make(chan struct{}), calm: calm}, nil
 }
 
 // Close ends every connection, and waits until nothing is carried any more.
 func (n *network) Close() error {
 	n.mu.Lock()
 	n.closed = true
+	close(n.gone)
 	for l := range n.links {
 		l.end()
 	}
@@ -60,6 +63,9 @@ func (n *network) Dial(kind, addr string) (net.Conn, error) {
 
 // DialContext connects with a node, through the network.
 func (n *network) DialContext(ctx context.Context, kind, addr string) (net.Conn, error) {
+	if err := n.reach(ctx); err != nil {
+		return nil, err
+	}
 	far, err := new(net.Dialer).DialContext(ctx, kind, addr)
 	if err != nil {
 		return nil, err
@@ -88,6 +94,21 @@ func (n *network) DialContext(ctx context.Context, kind, addr string) (net.Conn,
 		n.mu.Unlock()
 	})
 	return client, nil
+}
+
+// reach waits as the first packet of a connection does.
+func (n *network) reach(ctx context.Context) error {
+	n.mu.Lock()
+	calm, lag := n.calm, n.lag
+	n.mu.Unlock()
+	select {
+	case <-calm:
+		return sleep(ctx, lag)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-n.gone:
+		return net.ErrClosed
+	}
 }
 
 // pair is a connection of this process with itself.
@@ -139,6 +160,7 @@ func (n *network) pump(l *link, to, from *net.TCPConn, life int) {
 			}
 		}
 		if err != nil {
+			n.ends(l, from, err)
 			if n.pass(l) {
 				_ = to.CloseWrite() // the other direction may go on
 			}
@@ -152,9 +174,6 @@ func (n *network) pump(l *link, to, from *net.TCPConn, life int) {
 func (n *network) pass(l *link) bool {
 	n.mu.Lock()
 	calm, lag := n.calm, n.lag
-	if lag > 0 {
-		n.late++
-	}
 	n.mu.Unlock()
 	select {
 	case <-calm:
@@ -183,7 +202,10 @@ func (n *network) pass(l *link) bool {
 // a RST.
 func (n *network) cut(l *link, to *net.TCPConn) {
 	n.mu.Lock()
-	n.cuts++
+	if !l.cut {
+		l.cut = true
+		n.cuts++
+	}
 	how := n.random.IntN(3)
 	n.mu.Unlock()
 	switch how {
@@ -197,8 +219,7 @@ func (n *network) cut(l *link, to *net.TCPConn) {
 	l.end()
 }
 
-// stop lets nothing pass until the network goes on. Connections can be made, but
-// nothing comes through them.
+// stop lets nothing pass until the network goes on.
 func (n *network) stop() (goOn func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -236,18 +257,32 @@ func (n *network) mortality(mortal bool) {
 	}
 }
 
-// done is how many pieces were late and how many links have been cut after their
-// number of bytes.
-func (n *network) done() (late, cuts int) {
+// ends remembers which side ended a link first, if it did so as one should.
+func (n *network) ends(l *link, from *net.TCPConn, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.late, n.cuts
+	if from == l.near {
+		l.left = true
+	} else if !l.left && errors.Is(err, io.EOF) {
+		n.ended++
+	}
+}
+
+// done is how many links have been cut after their number of bytes, and how many
+// a node has ended.
+func (n *network) done() (cuts, ended int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cuts, n.ended
 }
 
 // link is one connection of a client with a node.
 type link struct {
 	near, far *net.TCPConn
-	forgotten bool // under the lock of the network
+	// Under the lock of the network:
+	forgotten bool
+	cut       bool
+	left      bool // the client has ended it
 
 	once sync.Once
 	gone chan struct{} // closed when both ends are
