@@ -29,7 +29,7 @@ func keep(dir string, r *Result, history []judge.Message, stored []kafka.Record)
 		return "", err
 	}
 	for i := range history {
-		if err := lines.Encode(told(&history[i])); err != nil {
+		if err := lines.Encode(written(&history[i])); err != nil {
 			return "", err
 		}
 	}
@@ -41,8 +41,8 @@ func keep(dir string, r *Result, history []judge.Message, stored []kafka.Record)
 	return path, nil
 }
 
-// told is a message as it is written down: errors are texts.
-func told(m *judge.Message) map[string]any {
+// written is a message as it is written down: errors are texts.
+func written(m *judge.Message) map[string]any {
 	outcomes := make([]map[string]any, len(m.Outcomes))
 	for i, o := range m.Outcomes {
 		outcomes[i] = map[string]any{"error": text(o.Err), "partition": o.Partition, "offset": o.Offset, "order": o.Order}

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type load struct {
 	goroutines int
 	rate       int // messages a second, all goroutines together
 	keys       int // of each goroutine; 1: all goroutines have the same
+	filling    []byte
 	start      time.Time
 
 	ids     atomic.Int64
@@ -28,10 +30,16 @@ type load struct {
 	senders sync.WaitGroup
 
 	mu       sync.Mutex
-	history  []*judge.Message
+	history  []*sent
 	outcomes int
 	acks     []ack
-	longest  time.Duration // of all calls of Send
+}
+
+// sent is the history of a message with its times, since the start.
+type sent struct {
+	judge.Message
+	began, returned time.Duration // Send
+	ended           time.Duration // the first outcome
 }
 
 // ack is when a message of a partition was acknowledged, since the start.
@@ -93,23 +101,22 @@ func (l *load) one(sender, n int) {
 	if l.keys > 1 {
 		key = fmt.Appendf(nil, "%d-%d", sender, n%l.keys)
 	}
-	m := &judge.Message{ID: int(l.ids.Add(1)), Sender: sender, Topic: l.topic, Key: key}
-	m.Value = judge.Payload(m.ID, m.Sender, m.Topic, m.Key)
+	m := &sent{Message: judge.Message{ID: int(l.ids.Add(1)), Sender: sender, Topic: l.topic, Key: key}}
+	m.Value = judge.Payload(m.ID, m.Sender, m.Topic, m.Key, l.filling...)
+	m.began = time.Since(l.start)
 	l.mu.Lock()
 	l.history = append(l.history, m)
 	l.mu.Unlock()
-	began := time.Now()
 	err := l.client.Send(l.topic, m.Key, m.Value, func(partition int32, offset int64, err error) {
 		l.done(m, partition, offset, err)
 	})
-	took := time.Since(began)
+	returned := time.Since(l.start)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m.Answered, m.Returned = true, err
-	l.longest = max(l.longest, took)
+	m.Answered, m.Returned, m.returned = true, err, returned
 }
 
-func (l *load) done(m *judge.Message, partition int32, offset int64, err error) {
+func (l *load) done(m *sent, partition int32, offset int64, err error) {
 	if err != nil && !l.ours && judge.DeliveryError(err) == nil {
 		// A peer's says nothing on whether the message is stored.
 		err = &producer.DeliveryError{Topic: l.topic, Partition: -1, Status: producer.PossiblyPersisted, Err: err}
@@ -117,6 +124,9 @@ func (l *load) done(m *judge.Message, partition int32, offset int64, err error) 
 	at := time.Since(l.start)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(m.Outcomes) == 0 {
+		m.ended = at
+	}
 	m.Outcomes = append(m.Outcomes, judge.Outcome{Err: err, Partition: partition, Offset: offset, Order: l.outcomes})
 	l.outcomes++
 	if err == nil {
@@ -137,24 +147,38 @@ func (l *load) snapshot() []judge.Message {
 	defer l.mu.Unlock()
 	history := make([]judge.Message, len(l.history))
 	for i, m := range l.history {
-		history[i] = *m
+		history[i] = m.Message
 		history[i].Outcomes = slices.Clone(m.Outcomes)
 	}
 	slices.SortFunc(history, func(a, b judge.Message) int { return a.ID - b.ID })
 	return history
 }
 
-// gap is the longest time without an acknowledgement in any partition, of those
-// between the first acknowledgement and until.
+// partitions is how many get messages.
+func (l *load) partitions() int {
+	if l.keys == 1 {
+		return 1
+	}
+	return partitions
+}
+
+// gap is the longest time without an acknowledgement in any partition, from its
+// first one until a moment.
 func (l *load) gap(until time.Duration) (longest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := map[int32]time.Duration{}
 	for _, a := range l.acks {
+		if a.at > until {
+			break
+		}
 		if before, ok := last[a.partition]; ok {
 			longest = max(longest, a.at-before)
 		}
 		last[a.partition] = a.at
+	}
+	if len(last) < l.partitions() {
+		return until // one had none at all
 	}
 	for _, at := range last {
 		longest = max(longest, until-at)
@@ -163,20 +187,73 @@ func (l *load) gap(until time.Duration) (longest time.Duration) {
 }
 
 // recovery is how long after healed the last partition had its first
-// acknowledgement.
+// acknowledgement, ok is false if one had none.
 func (l *load) recovery(healed time.Duration) (longest time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	first := map[int32]time.Duration{}
-	all := map[int32]bool{}
+	first := map[int32]bool{}
 	for _, a := range l.acks {
-		all[a.partition] = true
-		if _, seen := first[a.partition]; !seen && a.at >= healed {
-			first[a.partition] = a.at - healed
+		if a.at >= healed && !first[a.partition] {
+			first[a.partition] = true
+			longest = max(longest, a.at-healed)
 		}
 	}
-	for _, took := range first {
-		longest = max(longest, took)
+	return longest, len(first) == l.partitions()
+}
+
+// longestSend is the longest of the calls that have returned.
+func (l *load) longestSend() (longest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.history {
+		if m.Answered {
+			longest = max(longest, m.returned-m.began)
+		}
 	}
-	return longest, len(first) == len(all) && len(all) > 0
+	return longest
+}
+
+// slowest is the longest time from the acceptance of a message until its
+// outcome. If Send returns the outcome, acceptance is when it was called.
+func (l *load) slowest(sync bool) (longest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.history {
+		if !m.Accepted() || len(m.Outcomes) == 0 {
+			continue
+		}
+		accepted := m.returned
+		if sync {
+			accepted = m.began
+		}
+		longest = max(longest, m.ended-accepted)
+	}
+	return longest
+}
+
+// fastest is the shortest time from a Send since a moment until the message was
+// acknowledged.
+func (l *load) fastest(since time.Duration) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	shortest := time.Duration(math.MaxInt64)
+	for _, m := range l.history {
+		if m.began >= since && len(m.Outcomes) > 0 && m.Outcomes[0].Err == nil {
+			shortest = min(shortest, m.ended-m.began)
+		}
+	}
+	return shortest
+}
+
+// early is how many messages failed before their time was over, and before a
+// moment at which Close may give them up.
+func (l *load) early(timeout, closed time.Duration) (count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.history {
+		if m.Accepted() && len(m.Outcomes) > 0 && m.Outcomes[0].Err != nil && m.ended-m.began < timeout && m.ended < closed {
+			count++
+		}
+	}
+	return count
 }

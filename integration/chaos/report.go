@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,9 +10,17 @@ import (
 	"github.com/saramakit/producer/internal/judge"
 )
 
+// How long a partition may be without an acknowledgement once the cluster is
+// whole, and how long a Send may take if there is room. Machines under test are
+// busy: both are limits, the figures are in the report.
+const (
+	mostRecovery = 10 * time.Second
+	mostSend     = 2 * time.Second
+)
+
 // broken are the promises that a run has broken, in words. Messages may fail
-// only where the scenario says so. The last ones are
-// asked of ours only, the others of all, whether they promise it or not.
+// only where the scenario says so. The last ones are asked of ours only, the others
+// of all, whether they promise it or not.
 func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 	say := func(is bool, format string, args ...any) {
 		if is {
@@ -28,7 +37,16 @@ func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 		say(r.CloseTook > closing+time.Second, "Close took %s of %s", r.CloseTook, closing)
 		say(r.CloseErr != nil && !scenario.MayFail(), "Close said: %v", r.CloseErr)
 		say(r.Heap > mostHeap, "the heap was %d MiB", r.Heap>>20)
-		say(!r.Recovered && !scenario.CloseAmid, "a partition has not recovered")
+		say(r.Unplaced > r.Delivered/100, "of %d delivered messages %d were not told their offset", r.Delivered, r.Unplaced)
+		say(r.Early > 0, "%d messages failed before their time was over", r.Early)
+		timeout := cmp.Or(scenario.DeliveryTimeout, deliveryTimeout)
+		say(r.Slowest > timeout+time.Second, "an outcome came after %s, the delivery timeout is %s", r.Slowest, timeout)
+		if !scenario.CloseAmid {
+			most := cmp.Or(scenario.Recovery, mostRecovery)
+			say(!r.Recovered, "a partition has not recovered")
+			say(r.Recovery > most, "a partition has recovered after %s, that is more than %s", r.Recovery, most)
+			say(r.LongestSend > mostSend && !subject.Sync && !scenario.Large, "a Send took %s though there was room", r.LongestSend)
+		}
 	}
 	return broken
 }
@@ -80,6 +98,9 @@ func Sum(results []*Result) *Result {
 		for kind, n := range r.Verdict.Count {
 			sum.Verdict.Count[kind] += n
 		}
+		sum.Early += r.Early
+		sum.Unplaced += r.Unplaced
+		sum.Slowest = max(sum.Slowest, r.Slowest)
 		sum.LongestSend = max(sum.LongestSend, r.LongestSend)
 		sum.LongestGap = max(sum.LongestGap, r.LongestGap)
 		sum.Recovery = max(sum.Recovery, r.Recovery)

@@ -1,11 +1,13 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/saramakit/producer"
@@ -24,9 +26,14 @@ const (
 	calm   = 3 * time.Second
 	// closing is what Close is given.
 	closing = 10 * time.Second
+	// deliveryTimeout is the default of ours.
+	deliveryTimeout = 2 * time.Minute
 	// settling is how long messages may take once nobody sends any more and the
 	// cluster is whole.
 	settling = time.Minute
+	// large is how many bytes a large message has and more: they are written as
+	// two digits each.
+	large = 4 << 10
 	// leastLoad is how many messages have to be accepted or the run proves
 	// nothing; fewer where the producer is closed early.
 	leastLoad, leastAmid = 2_000, 500
@@ -48,15 +55,19 @@ type Result struct {
 	Accepted, Delivered, Stored  int
 	Rejected                     int // sends that said so at once
 	Silent                       int // accepted, and no outcome when Close had returned
+	Early                        int // failures before the delivery timeout and the end of Close
+	Unplaced                     int // delivered, but to what offset was not said
 	NotPersisted, MaybePersisted int // failures by status
 	Verdict                      judge.Verdict
 
 	LongestSend time.Duration
+	Slowest     time.Duration // from the acceptance of a message to its outcome
 	LongestGap  time.Duration // without an acknowledgement, in any partition
 	// Recovery is how long after the cluster was whole again every partition had
 	// an acknowledgement; Recovered is false if one had none.
 	Recovery  time.Duration
 	Recovered bool
+	closed    time.Duration // when Close was called, since the start
 	CloseTook time.Duration
 	CloseErr  error
 	// Kills and Freezes are what was done to nodes.
@@ -107,17 +118,13 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 	if err := whole(ctx, cluster); err != nil {
 		return nil, err
 	}
-	records, err := cluster.Records(ctx, topic)
+	records, again, err := read(ctx, cluster, topic, o.Console)
 	if err != nil {
 		return nil, err
 	}
 	r.judge(history, records, subject)
 	r.Broken = r.broken(subject, scenario)
 	if o.Console {
-		again, err := cluster.ConsoleRecords(ctx, topic)
-		if err != nil {
-			return nil, err
-		}
 		r.compare(records, again)
 	}
 	if len(r.Broken) > 0 && subject.Ours {
@@ -125,18 +132,46 @@ func Run(ctx context.Context, cluster *kafka.Cluster, subject Subject, scenario 
 			return nil, err
 		}
 	}
+	if r.Void == nil {
+		r.Void = r.void(subject, scenario)
+	}
+	return r, cluster.DeleteTopic(ctx, topic)
+}
+
+// read reads a topic with franz-go, and with Kafka's console consumer if it is
+// asked for. Both are slow to start, so they do it side by side.
+func read(ctx context.Context, cluster *kafka.Cluster, topic string, console bool) (records, again []kafka.Record, err error) {
+	var second sync.WaitGroup
+	var failed error
+	if console {
+		second.Go(func() { again, failed = cluster.ConsoleRecords(ctx, topic) })
+	}
+	records, err = cluster.Records(ctx, topic)
+	second.Wait()
+	return records, again, errors.Join(err, failed)
+}
+
+// void says why a run proves nothing although the scenario has happened.
+func (r *Result) void(subject Subject, scenario Scenario) error {
 	least := leastLoad
 	if scenario.CloseAmid {
 		least = leastAmid
 	}
 	switch {
-	case r.Void != nil:
 	case r.Accepted < least:
-		r.Void = fmt.Errorf("only %d messages were accepted", r.Accepted)
-	case r.LongestGap < scenario.Hurts:
-		r.Void = fmt.Errorf("no partition had to wait for more than %s", r.LongestGap)
+		return fmt.Errorf("only %d messages were accepted", r.Accepted)
+	case !scenario.CloseAmid && r.LongestGap < scenario.Hurts:
+		return fmt.Errorf("no partition had to wait for more than %s", r.LongestGap)
+	case !subject.Ours:
+		return nil // what follows depends on how a producer is made
+	case scenario.CloseAmid && r.CloseTook < scenario.Hurts:
+		return fmt.Errorf("Close took no more than %s", r.CloseTook)
+	case scenario.Fails && r.Failed() == 0:
+		return errors.New("no message failed")
+	case scenario.Large && !scenario.CloseAmid && r.LongestSend < time.Second:
+		return errors.New("the buffer was not full")
 	}
-	return r, cluster.DeleteTopic(ctx, topic)
+	return nil
 }
 
 // play lets a subject send while the scenario happens, and closes it. The history
@@ -156,14 +191,19 @@ func (r *Result) play(
 	if scenario.OneKey {
 		l.keys = 1
 	}
+	if scenario.Large {
+		l.filling = make([]byte, large)
+	}
 	l.heap = watchHeap(l.size)
 	if l.client, err = subject.Open(stage.Cluster.Addrs(), settings); err != nil {
 		l.heap.end()
 		return nil, err
 	}
 	stage.load = l
+	// A peer may not be closed while others send: sarama's dies of it.
+	racing := scenario.CloseAmid && subject.Ours
 	if scenario.CloseAmid {
-		stage.amid = func() { history = r.finish(l) }
+		stage.amid = func() { history = r.finish(l, racing) }
 	}
 	l.begin()
 	r.Void = errors.Join(sleep(ctx, warmUp), scenario.Run(ctx, stage))
@@ -171,12 +211,14 @@ func (r *Result) play(
 		if r.Void == nil {
 			r.Void = sleep(ctx, calm)
 		}
-		history = r.finish(l)
+		history = r.finish(l, racing)
 		r.Recovery, r.Recovered = l.recovery(stage.healed)
 	}
 	if history == nil {
-		history = r.finish(l) // the scenario ended before it came to that
+		history = r.finish(l, racing) // the scenario ended before it came to that
 	}
+	r.Slowest = l.slowest(subject.Sync)
+	r.Early = l.early(cmp.Or(scenario.DeliveryTimeout, deliveryTimeout), r.closed+closing)
 	r.Kills, r.Freezes = stage.kills, stage.freezes
 	return history, nil
 }
@@ -189,14 +231,20 @@ func whole(ctx context.Context, cluster *kafka.Cluster) error {
 	return cluster.InSync(ctx)
 }
 
-// finish ends the load and closes the client. It returns what was said until
-// then.
-func (r *Result) finish(l *load) []judge.Message {
+// finish ends the load and closes the client, one after the other or racing. It
+// returns what was said until then.
+func (r *Result) finish(l *load, racing bool) []judge.Message {
 	until := time.Since(l.start)
-	stuck := l.end(time.Second)
+	var stuck error
+	if !racing {
+		stuck = l.end(time.Second)
+	}
 	began := time.Now()
 	r.CloseErr = l.client.Close(closing)
 	r.CloseTook = time.Since(began)
+	if racing {
+		stuck = l.end(time.Second)
+	}
 	if stuck != nil {
 		// A Send that waited for room is ended by Close at the latest.
 		if err := ended(settling, l.senders.Wait); err != nil {
@@ -205,10 +253,8 @@ func (r *Result) finish(l *load) []judge.Message {
 	}
 	r.Heap = l.heap.end()
 	history := l.snapshot()
-	r.LongestGap = l.gap(until)
-	l.mu.Lock()
-	r.LongestSend = l.longest
-	l.mu.Unlock()
+	r.LongestGap, r.LongestSend = l.gap(until), l.longestSend()
+	r.closed = until
 	return history
 }
 
@@ -225,6 +271,9 @@ func (r *Result) judge(history []judge.Message, records []kafka.Record, subject 
 			r.Silent++
 		case m.Outcomes[0].Err == nil:
 			r.Delivered++
+			if m.Outcomes[0].Offset < 0 {
+				r.Unplaced++
+			}
 		case !producer.MayHaveBeenWritten(m.Outcomes[0].Err):
 			r.NotPersisted++
 		default:
@@ -233,7 +282,9 @@ func (r *Result) judge(history []judge.Message, records []kafka.Record, subject 
 		r.Accepted++
 	}
 	r.Stored = len(records)
-	r.Verdict = judge.Compare(history, stored.Records(records), judge.Rules{Stored: true, Idempotent: true, AnyOrder: subject.Sync})
+	r.Verdict = judge.Compare(history, stored.Records(records), judge.Rules{
+		Stored: true, Idempotent: true, Keyed: true, AnyOrder: subject.Sync,
+	})
 }
 
 // compare says where the console consumer has read something else.

@@ -3,6 +3,7 @@ package chaos
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,4 +17,60 @@ func TestResult_anErrorOfOursThatIsNoDeliveryErrorIsABrokenPromise(t *testing.T)
 	r.judge([]judge.Message{{Answered: true, Outcomes: []judge.Outcome{{Err: errors.New("whatever")}}}}, nil, ours)
 	require.Equal(t, 1, r.Verdict.Count[judge.Outcomes])
 	require.NotEmpty(t, r.broken(ours, Scenario{CloseAmid: true}))
+}
+
+// kept is a result with which nothing is wrong.
+func kept() *Result {
+	return &Result{Accepted: leastLoad, Recovered: true, LongestGap: time.Minute, LongestSend: time.Second}
+}
+
+func TestResult_ofOursBreaksAPromiseThatTimesContradict(t *testing.T) {
+	t.Parallel()
+	ours := Subjects()[0]
+	require.Empty(t, kept().broken(ours, Scenario{}))
+	for name, spoil := range map[string]func(*Result){
+		"an outcome after the delivery timeout":  func(r *Result) { r.Slowest = deliveryTimeout + 2*time.Second },
+		"offsets that nobody is told":            func(r *Result) { r.Delivered, r.Unplaced = 1_000, 11 },
+		"a failure before it":                    func(r *Result) { r.Early = 1 },
+		"a partition that has not recovered":     func(r *Result) { r.Recovered = false },
+		"a partition that has recovered late":    func(r *Result) { r.Recovery = mostRecovery + 1 },
+		"a Send that waited without a need":      func(r *Result) { r.LongestSend = mostSend + 1 },
+		"a Close that took longer than it may":   func(r *Result) { r.CloseTook = closing + 2*time.Second },
+		"more memory than the budget allows for": func(r *Result) { r.Heap = mostHeap + 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := kept()
+			spoil(r)
+			require.Len(t, r.broken(ours, Scenario{}), 1)
+			require.Empty(t, r.broken(Subjects()[2], Scenario{}), "a peer does not promise it")
+		})
+	}
+}
+
+func TestResult_isVoidIfTheFaultDidNotHurt(t *testing.T) {
+	t.Parallel()
+	ours, peer := Subjects()[0], Subjects()[2]
+	require.NoError(t, kept().void(ours, Scenario{}))
+	for name, test := range map[string]struct {
+		spoil    func(*Result)
+		scenario Scenario
+		whose    []Subject
+	}{
+		"few messages":            {func(r *Result) { r.Accepted-- }, Scenario{}, []Subject{ours, peer}},
+		"no gap":                  {func(r *Result) { r.LongestGap = time.Second }, Scenario{Hurts: 2 * time.Second}, []Subject{ours, peer}},
+		"a Close without a fault": {func(r *Result) { r.CloseTook = time.Second }, Scenario{CloseAmid: true, Hurts: 2 * time.Second}, []Subject{ours}},
+		"no failure":              {func(*Result) {}, Scenario{Fails: true}, []Subject{ours}},
+		"a buffer with room":      {func(r *Result) { r.LongestSend = 0 }, Scenario{Large: true}, []Subject{ours}},
+		"fewer amid, but still":   {func(r *Result) { r.Accepted = leastAmid - 1 }, Scenario{CloseAmid: true}, []Subject{ours, peer}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := kept()
+			test.spoil(r)
+			for _, subject := range test.whose {
+				require.Error(t, r.void(subject, test.scenario))
+			}
+		})
+	}
 }

@@ -22,9 +22,18 @@ type Scenario struct {
 	Network bool
 	// OneKey gives all messages the same key.
 	OneKey bool
-	// Hurts is how long some partition has no acknowledgement at least. A run
-	// with shorter gaps is void: it did not come to that.
+	// Large values fill the buffer of a producer that does not wait for each
+	// outcome.
+	Large bool
+	// Hurts is how long some partition has no acknowledgement at least, or of one
+	// that is closed amid, how long Close takes. A run with less is void: it did
+	// not come to that.
 	Hurts time.Duration
+	// Fails says that messages of ours have to fail, or the run is void.
+	Fails bool
+	// Recovery is how long a partition may have no acknowledgement once the
+	// cluster is whole again, 0: 10 seconds.
+	Recovery time.Duration
 	// Run does it. What it returns an error of did not happen, and the run is
 	// void.
 	Run func(ctx context.Context, s *Stage) error
@@ -45,6 +54,11 @@ type Stage struct {
 
 // MayFail reports whether messages may fail.
 func (s *Scenario) MayFail() bool { return s.DeliveryTimeout > 0 || s.CloseAmid }
+
+// Suits reports whether a subject can take part.
+func (s *Scenario) Suits(subject Subject) bool {
+	return (!s.Network || !subject.NoDialer) && (!s.Large || !subject.Sync)
+}
 
 // Healed says that the cluster serves everybody again, from now on.
 func (s *Stage) Healed() { s.healed = time.Since(s.load.start) }

@@ -51,15 +51,18 @@ func faults() []Scenario {
 			return nil
 		}},
 		{
-			Name: "all are killed for longer than the delivery timeout", DeliveryTimeout: 5 * time.Second, Hurts: 5 * time.Second,
+			Name: "all are killed for longer than the delivery timeout", DeliveryTimeout: 5 * time.Second, Fails: true, Hurts: 5 * time.Second,
 			Run: func(ctx context.Context, s *Stage) error { return s.crash(ctx, 12*time.Second, 1, 2, 3) },
 		},
-		{Name: "Close while two of three are killed", CloseAmid: true, Run: func(ctx context.Context, s *Stage) error {
+		{Name: "Close while two of three are killed", CloseAmid: true, Fails: true, Run: func(ctx context.Context, s *Stage) error {
 			return s.crash(ctx, time.Second, s.others(1+s.Rand.IntN(3))...)
 		}},
-		{Name: "Close while a leader is frozen", CloseAmid: true, Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
+		{Name: "Close while a leader is frozen", CloseAmid: true, Hurts: time.Second, Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
 			return s.freeze(ctx, time.Second, id)
 		})},
+		{Name: "all are killed while the messages are large", Large: true, Hurts: 5 * time.Second, Run: func(ctx context.Context, s *Stage) error {
+			return s.crash(ctx, 8*time.Second, 1, 2, 3)
+		}},
 		{Name: "a leader's disk is full", Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
 			return s.fillDisk(ctx, 5*time.Second, id)
 		})},

@@ -44,20 +44,6 @@ func moves() []Scenario {
 			s.Healed()
 			return nil
 		}},
-		{Name: "connections are closed when idle", Run: func(ctx context.Context, s *Stage) error {
-			for range 2 {
-				s.load.pausing.Store(true)
-				if err := s.lasts(ctx, idle+2*time.Second); err != nil {
-					return err
-				}
-				s.load.pausing.Store(false)
-				s.Healed()
-				if err := sleep(ctx, time.Second); err != nil {
-					return err
-				}
-			}
-			return nil
-		}},
 	}
 }
 

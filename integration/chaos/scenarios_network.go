@@ -15,14 +15,17 @@ const fewestCuts = 20
 func breaks() []Scenario {
 	return []Scenario{
 		{Name: "the network is slow", Network: true, Run: func(ctx context.Context, s *Stage) error {
-			s.network.delay(100 * time.Millisecond)
+			const lag = 100 * time.Millisecond
+			s.network.delay(lag)
+			began := time.Since(s.load.start)
 			if err := s.lasts(ctx, 12*time.Second); err != nil {
 				return err
 			}
+			fastest := s.load.fastest(began)
 			s.network.delay(0)
 			s.Healed()
-			if late, _ := s.network.done(); late == 0 {
-				return errors.New("nothing was late")
+			if fastest < 2*lag {
+				return fmt.Errorf("a message took %s: it was not late", fastest)
 			}
 			return nil
 		}},
@@ -35,7 +38,7 @@ func breaks() []Scenario {
 			s.Healed()
 			return nil
 		}},
-		{Name: "a firewall forgets the connections", Network: true, Hurts: 3 * time.Second, Run: func(ctx context.Context, s *Stage) error {
+		{Name: "a firewall forgets the connections", Network: true, Hurts: 3 * time.Second, Recovery: 20 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			if s.network.forget() == 0 {
 				return errors.New("there was no connection")
 			}
@@ -49,8 +52,26 @@ func breaks() []Scenario {
 			}
 			s.network.mortality(false)
 			s.Healed()
-			if _, cuts := s.network.done(); cuts < fewestCuts {
+			if cuts, _ := s.network.done(); cuts < fewestCuts {
 				return fmt.Errorf("only %d connections were cut", cuts)
+			}
+			return nil
+		}},
+		{Name: "connections are closed when idle", Network: true, Run: func(ctx context.Context, s *Stage) error {
+			for range 2 {
+				_, before := s.network.done()
+				s.load.pausing.Store(true)
+				if err := s.lasts(ctx, idle+2*time.Second); err != nil {
+					return err
+				}
+				if _, ended := s.network.done(); ended == before {
+					return errors.New("no connection was closed")
+				}
+				s.load.pausing.Store(false)
+				s.Healed()
+				if err := sleep(ctx, time.Second); err != nil {
+					return err
+				}
 			}
 			return nil
 		}},

@@ -132,7 +132,7 @@ func (p *program) all(ctx context.Context) error {
 		var jobs []job
 		for _, scenario := range p.scenarios {
 			for _, subject := range p.subjects {
-				if !scenario.Network || !subject.NoDialer {
+				if scenario.Suits(subject) {
 					jobs = append(jobs, job{scenario, subject})
 				}
 			}
