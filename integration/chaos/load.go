@@ -17,6 +17,7 @@ type load struct {
 	topic      string
 	client     Client
 	heap       *heap
+	pulse      *pulse
 	ours       bool // its errors are DeliveryErrors
 	goroutines int
 	rate       int // messages a second, all goroutines together
@@ -62,7 +63,7 @@ func (l *load) size() int {
 const tick = 10 * time.Millisecond
 
 func (l *load) begin() {
-	l.start, l.stop = time.Now(), make(chan struct{})
+	l.stop = make(chan struct{})
 	for sender := range l.goroutines {
 		l.senders.Go(func() { l.send(sender) })
 	}
@@ -202,12 +203,12 @@ func (l *load) recovery(healed time.Duration) (longest time.Duration, ok bool) {
 }
 
 // longestSend is the longest of the calls that have returned.
-func (l *load) longestSend() (longest time.Duration) {
+func (l *load) longestSend() (longest span) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range l.history {
-		if m.Answered {
-			longest = max(longest, m.returned-m.began)
+		if s := (span{m.began, m.returned}); m.Answered && s.length() > longest.length() {
+			longest = s
 		}
 	}
 	return longest
@@ -215,7 +216,7 @@ func (l *load) longestSend() (longest time.Duration) {
 
 // slowest is the longest time from the acceptance of a message until its
 // outcome. If Send returns the outcome, acceptance is when it was called.
-func (l *load) slowest(sync bool) (longest time.Duration) {
+func (l *load) slowest(sync bool) (longest span) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range l.history {
@@ -226,7 +227,9 @@ func (l *load) slowest(sync bool) (longest time.Duration) {
 		if sync {
 			accepted = m.began
 		}
-		longest = max(longest, m.ended-accepted)
+		if s := (span{accepted, m.ended}); s.length() > longest.length() {
+			longest = s
+		}
 	}
 	return longest
 }

@@ -67,13 +67,13 @@ func TestLoad_hasRecoveredWhenEveryPartitionHas(t *testing.T) {
 func TestLoad_timesMessagesFromAcceptanceToOutcome(t *testing.T) {
 	t.Parallel()
 	l := told([3]int{0, 4, 9}, [3]int{1, 2, 6}, [3]int{5, 5, 8})
-	require.Equal(t, at(5), l.slowest(false), "a Send that waits for room has accepted nothing yet")
-	require.Equal(t, at(9), l.slowest(true))
-	require.Equal(t, at(4), l.longestSend())
+	require.Equal(t, at(5), l.slowest(false).length(), "a Send that waits for room has accepted nothing yet")
+	require.Equal(t, at(9), l.slowest(true).length())
+	require.Equal(t, span{0, at(4)}, l.longestSend())
 	require.Equal(t, at(3), l.fastest(0))
 	require.Equal(t, at(5), told([3]int{0, 0, 1}, [3]int{2, 2, 7}).fastest(at(1)), "what was sent before does not count")
 	l.history[0].Outcomes = nil
-	require.Equal(t, at(4), l.slowest(false), "what has no outcome is silent, not slow")
+	require.Equal(t, at(4), l.slowest(false).length(), "what has no outcome is silent, not slow")
 }
 
 func TestLoad_aFailureIsEarlyBeforeTheTimeoutAndTheEndOfClose(t *testing.T) {
@@ -84,4 +84,13 @@ func TestLoad_aFailureIsEarlyBeforeTheTimeoutAndTheEndOfClose(t *testing.T) {
 	}
 	require.Equal(t, 2, l.early(at(5), at(20)))
 	require.Equal(t, 1, l.early(at(5), at(9)), "Close gives up what is left")
+}
+
+func TestPulse_countsWhatIsInTheSpan(t *testing.T) {
+	t.Parallel()
+	p := &pulse{lost: []span{{at(1), at(2)}, {at(4), at(7)}, {at(9), at(10)}}}
+	require.Zero(t, p.without(span{at(2), at(4)}))
+	require.Equal(t, at(4), p.without(span{0, at(8)}))
+	require.Equal(t, at(2), p.without(span{at(6), at(20)}))
+	require.Zero(t, p.without(span{at(8), at(1)}), "what was not too long has none")
 }

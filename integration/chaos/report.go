@@ -34,18 +34,18 @@ func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 	say(r.Rejected > 0 && !scenario.MayFail(), "%d messages were not accepted", r.Rejected)
 	say(r.Failed() > 0 && !scenario.MayFail(), "%d messages failed", r.Failed())
 	if subject.Ours {
-		say(r.CloseTook > closing+time.Second, "Close took %s of %s", r.CloseTook, closing)
+		say(r.CloseTook-r.Without.Close > closing+time.Second, "Close took %s of %s", r.CloseTook, closing)
 		say(r.CloseErr != nil && !scenario.MayFail(), "Close said: %v", r.CloseErr)
 		say(r.Heap > mostHeap, "the heap was %d MiB", r.Heap>>20)
 		say(r.Unplaced > r.Delivered/100, "of %d delivered messages %d were not told their offset", r.Delivered, r.Unplaced)
 		say(r.Early > 0, "%d messages failed before their time was over", r.Early)
 		timeout := cmp.Or(scenario.DeliveryTimeout, deliveryTimeout)
-		say(r.Slowest > timeout+time.Second, "an outcome came after %s, the delivery timeout is %s", r.Slowest, timeout)
+		say(r.Slowest-r.Without.Slowest > timeout+time.Second, "an outcome came after %s, the delivery timeout is %s", r.Slowest, timeout)
 		if !scenario.CloseAmid {
 			most := cmp.Or(scenario.Recovery, mostRecovery)
 			say(!r.Recovered, "a partition has not recovered")
-			say(r.Recovery > most, "a partition has recovered after %s, that is more than %s", r.Recovery, most)
-			say(r.LongestSend > mostSend && !subject.Sync && !scenario.Large, "a Send took %s though there was room", r.LongestSend)
+			say(r.Recovery-r.Without.Recovery > most, "a partition has recovered after %s, that is more than %s", r.Recovery, most)
+			say(r.LongestSend-r.Without.Send > mostSend && !subject.Sync && !scenario.Large, "a Send took %s though there was room", r.LongestSend)
 		}
 	}
 	return broken

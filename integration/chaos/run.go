@@ -74,7 +74,10 @@ type Result struct {
 	Kills, Freezes int
 	// Heap is the most that the process has held beside the history, in bytes.
 	Heap int64
-	Void error // why the run proves nothing, nil if it does
+	// Without is for how long this process got no processor where these times
+	// were too long.
+	Without struct{ Send, Slowest, Recovery, Close time.Duration }
+	Void    error // why the run proves nothing, nil if it does
 	// Broken are the promises that were broken, in words.
 	Broken []string
 	// Evidence is the file with the history and the log, if a promise of ours was
@@ -194,8 +197,10 @@ func (r *Result) play(
 	if scenario.Large {
 		l.filling = make([]byte, large)
 	}
-	l.heap = watchHeap(l.size)
+	l.start = time.Now()
+	l.pulse, l.heap = feelPulse(l.start), watchHeap(l.size)
 	if l.client, err = subject.Open(stage.Cluster.Addrs(), settings); err != nil {
+		l.pulse.end()
 		l.heap.end()
 		return nil, err
 	}
@@ -213,12 +218,15 @@ func (r *Result) play(
 		}
 		history = r.finish(l, racing)
 		r.Recovery, r.Recovered = l.recovery(stage.healed)
+		r.Without.Recovery = l.pulse.without(span{stage.healed, stage.healed + r.Recovery})
 	}
 	if history == nil {
 		history = r.finish(l, racing) // the scenario ended before it came to that
 	}
-	r.Slowest = l.slowest(subject.Sync)
-	r.Early = l.early(cmp.Or(scenario.DeliveryTimeout, deliveryTimeout), r.closed+closing)
+	timeout := cmp.Or(scenario.DeliveryTimeout, deliveryTimeout)
+	slowest := l.slowest(subject.Sync)
+	r.Slowest, r.Without.Slowest = slowest.length(), l.pulse.without(span{slowest.from + timeout, slowest.to})
+	r.Early = l.early(timeout, r.closed+closing)
 	r.Kills, r.Freezes = stage.kills, stage.freezes
 	return history, nil
 }
@@ -252,9 +260,12 @@ func (r *Result) finish(l *load, racing bool) []judge.Message {
 		}
 	}
 	r.Heap = l.heap.end()
+	l.pulse.end()
 	history := l.snapshot()
-	r.LongestGap, r.LongestSend = l.gap(until), l.longestSend()
-	r.closed = until
+	r.LongestGap, r.closed = l.gap(until), until
+	longest := l.longestSend()
+	r.LongestSend, r.Without.Send = longest.length(), l.pulse.without(longest)
+	r.Without.Close = l.pulse.without(span{until + closing, until + r.CloseTook})
 	return history
 }
 

@@ -19,6 +19,15 @@ func TestResult_anErrorOfOursThatIsNoDeliveryErrorIsABrokenPromise(t *testing.T)
 	require.NotEmpty(t, r.broken(ours, Scenario{CloseAmid: true}))
 }
 
+func TestResult_whatIsLateForWantOfAProcessorBreaksNoPromise(t *testing.T) {
+	t.Parallel()
+	r := kept()
+	r.Slowest, r.CloseTook = deliveryTimeout+2*time.Second, closing+2*time.Second
+	require.Len(t, r.broken(Subjects()[0], Scenario{}), 2)
+	r.Without.Slowest, r.Without.Close = time.Second, time.Second
+	require.Empty(t, r.broken(Subjects()[0], Scenario{}))
+}
+
 // kept is a result with which nothing is wrong.
 func kept() *Result {
 	return &Result{Accepted: leastLoad, Recovered: true, LongestGap: time.Minute, LongestSend: time.Second}
