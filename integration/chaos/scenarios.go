@@ -155,7 +155,7 @@ func (s *Stage) moveLeaders(ctx context.Context) error {
 // Scenarios are all there are. What is shorter than the delivery timeout must
 // not cost a single message.
 func Scenarios() []Scenario {
-	return slices.Concat(faults(), moves(), breaks())
+	return slices.Concat(faults(), disks(), moves(), breaks())
 }
 
 // closedAmid is a scenario with the end of the producer at a moment of it that

@@ -3,6 +3,8 @@ package chaos
 import (
 	"context"
 	"time"
+
+	"github.com/saramakit/producer/integration/kafka"
 )
 
 // faults are what happens to the nodes themselves.
@@ -63,8 +65,15 @@ func faults() []Scenario {
 		{Name: "all are killed while the messages are large", Large: true, Hurts: 5 * time.Second, Run: func(ctx context.Context, s *Stage) error {
 			return s.crash(ctx, 8*time.Second, 1, 2, 3)
 		}},
-		{Name: "a leader's disk is full", Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
-			return s.fillDisk(ctx, 5*time.Second, id)
-		})},
 	}
+}
+
+// disks is what happens where they live. Not every system can be made to do it.
+func disks() []Scenario {
+	if !kafka.CanFillDisk {
+		return nil
+	}
+	return []Scenario{{Name: "a leader's disk is full", Run: toALeader(func(ctx context.Context, s *Stage, id int) error {
+		return s.fillDisk(ctx, 5*time.Second, id)
+	})}}
 }

@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// CanFillDisk reports whether FillDisk works on this system.
+const CanFillDisk = true
+
 // FillDisk leaves a node no room on its disk, and waits until it has ended: a
 // broker whose only folder fails does. The process may make no file longer than
 // one byte from now on; StartNodes starts one that may.

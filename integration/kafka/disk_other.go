@@ -8,6 +8,9 @@ import (
 	"fmt"
 )
 
+// CanFillDisk reports whether FillDisk works on this system.
+const CanFillDisk = false
+
 // FillDisk is for Linux only.
 func (c *Cluster) FillDisk(context.Context, int) error {
 	return fmt.Errorf("kafka: fill a disk: %w", errors.ErrUnsupported)
