@@ -447,8 +447,9 @@ func (c *core) expire() {
 // expiryPause is how long expire sleeps if the next record is due after until
 // and the last look took so long. Looking through many records that wait for a
 // stuck callback takes a while, and keeps senders waiting: no more than a tenth
-// of the time. But it may have taken so long because the machine was busy, and
-// then those that are due must not wait for ten times that.
+// of the time, unless they are millions. But it may have taken so long because
+// the machine was busy, and then those that are due must not wait for ten times
+// that.
 func expiryPause(until, took time.Duration) time.Duration {
 	const longest = 250 * time.Millisecond
 	return max(until, min(9*took, longest))

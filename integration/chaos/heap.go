@@ -40,7 +40,8 @@ func (h *heap) watch() {
 		case <-h.stop:
 			return
 		case <-ticker.C:
-			h.samples = append(h.samples, sample{live(), h.size()})
+			size := h.size() // before, or what is sent meanwhile would be taken off
+			h.samples = append(h.samples, sample{live(), size})
 		}
 	}
 }

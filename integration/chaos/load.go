@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -20,9 +22,9 @@ type load struct {
 	pulse      *pulse
 	ours       bool // its errors are DeliveryErrors
 	goroutines int
-	rate       int // messages a second, all goroutines together
-	keys       int // of each goroutine; 1: all goroutines have the same
-	filling    []byte
+	rate       int    // messages a second, all goroutines together
+	keys       int    // of each goroutine; 1: all goroutines have the same
+	filling    []byte // of large values, in blocks of their size
 	start      time.Time
 
 	ids     atomic.Int64
@@ -34,6 +36,8 @@ type load struct {
 	history  []*sent
 	outcomes int
 	acks     []ack
+	// open is how many accepted messages have no outcome, mostOpen the most of it.
+	open, mostOpen int
 }
 
 // sent is the history of a message with its times, since the start.
@@ -103,7 +107,7 @@ func (l *load) one(sender, n int) {
 		key = fmt.Appendf(nil, "%d-%d", sender, n%l.keys)
 	}
 	m := &sent{Message: judge.Message{ID: int(l.ids.Add(1)), Sender: sender, Topic: l.topic, Key: key}}
-	m.Value = judge.Payload(m.ID, m.Sender, m.Topic, m.Key, l.filling...)
+	m.Value = judge.Payload(m.ID, m.Sender, m.Topic, m.Key, l.block(m.ID)...)
 	m.began = time.Since(l.start)
 	l.mu.Lock()
 	l.history = append(l.history, m)
@@ -115,6 +119,19 @@ func (l *load) one(sender, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m.Answered, m.Returned, m.returned = true, err, returned
+	if m.Accepted() {
+		l.open++ // or the outcome was there before
+		l.mostOpen = max(l.mostOpen, l.open)
+	}
+}
+
+// block is what fills the value of a message.
+func (l *load) block(id int) []byte {
+	if l.filling == nil {
+		return nil
+	}
+	at := id * large % len(l.filling)
+	return l.filling[at : at+large]
 }
 
 func (l *load) done(m *sent, partition int32, offset int64, err error) {
@@ -122,11 +139,12 @@ func (l *load) done(m *sent, partition int32, offset int64, err error) {
 		// A peer's says nothing on whether the message is stored.
 		err = &producer.DeliveryError{Topic: l.topic, Partition: -1, Status: producer.PossiblyPersisted, Err: err}
 	}
-	at := time.Since(l.start)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	at := time.Since(l.start) // under the lock, so that acks are in order
 	if len(m.Outcomes) == 0 {
 		m.ended = at
+		l.open--
 	}
 	m.Outcomes = append(m.Outcomes, judge.Outcome{Err: err, Partition: partition, Offset: offset, Order: l.outcomes})
 	l.outcomes++
@@ -202,6 +220,16 @@ func (l *load) recovery(healed time.Duration) (longest time.Duration, ok bool) {
 	return longest, len(first) == l.partitions()
 }
 
+// recover waits until every partition has recovered, but no longer than limit.
+func (l *load) recover(ctx context.Context, healed, limit time.Duration) (took time.Duration, ok bool) {
+	for {
+		took, ok = l.recovery(healed)
+		if ok || time.Since(l.start) > healed+limit || sleep(ctx, tick) != nil {
+			return took, ok
+		}
+	}
+}
+
 // longestSend is the longest of the calls that have returned.
 func (l *load) longestSend() (longest span) {
 	l.mu.Lock()
@@ -235,17 +263,56 @@ func (l *load) slowest(sync bool) (longest span) {
 }
 
 // fastest is the shortest time from a Send since a moment until the message was
-// acknowledged.
-func (l *load) fastest(since time.Duration) time.Duration {
+// acknowledged; false if none was.
+func (l *load) fastest(since time.Duration) (shortest time.Duration, some bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	shortest := time.Duration(math.MaxInt64)
+	shortest = time.Duration(math.MaxInt64)
 	for _, m := range l.history {
 		if m.began >= since && len(m.Outcomes) > 0 && m.Outcomes[0].Err == nil {
-			shortest = min(shortest, m.ended-m.began)
+			shortest, some = min(shortest, m.ended-m.began), true
 		}
 	}
-	return shortest
+	return shortest, some
+}
+
+// refused is how many were refused for another reason than that the producer was
+// closed at that moment.
+func (l *load) refused(closed time.Duration) (count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.history {
+		if m.Answered && !m.Accepted() && (m.returned < closed || !errors.Is(m.Returned, producer.ErrClosed)) {
+			count++
+		}
+	}
+	return count
+}
+
+// after is how many that were sent since a moment were accepted.
+func (l *load) after(since time.Duration) (count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.history {
+		if m.began >= since && m.Accepted() {
+			count++
+		}
+	}
+	return count
+}
+
+// settle waits until every accepted message has an outcome, but not for long.
+func (l *load) settle(ctx context.Context, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		l.mu.Lock()
+		open := l.open
+		l.mu.Unlock()
+		if open == 0 || sleep(ctx, tick) != nil {
+			return
+		}
+	}
 }
 
 // early is how many messages failed before their time was over, and before a

@@ -70,8 +70,13 @@ func TestLoad_timesMessagesFromAcceptanceToOutcome(t *testing.T) {
 	require.Equal(t, at(5), l.slowest(false).length(), "a Send that waits for room has accepted nothing yet")
 	require.Equal(t, at(9), l.slowest(true).length())
 	require.Equal(t, span{0, at(4)}, l.longestSend())
-	require.Equal(t, at(3), l.fastest(0))
-	require.Equal(t, at(5), told([3]int{0, 0, 1}, [3]int{2, 2, 7}).fastest(at(1)), "what was sent before does not count")
+	took, some := l.fastest(0)
+	require.True(t, some)
+	require.Equal(t, at(3), took)
+	took, _ = told([3]int{0, 0, 1}, [3]int{2, 2, 7}).fastest(at(1))
+	require.Equal(t, at(5), took, "what was sent before does not count")
+	_, some = l.fastest(at(6))
+	require.False(t, some)
 	l.history[0].Outcomes = nil
 	require.Equal(t, at(4), l.slowest(false).length(), "what has no outcome is silent, not slow")
 }
@@ -84,6 +89,17 @@ func TestLoad_aFailureIsEarlyBeforeTheTimeoutAndTheEndOfClose(t *testing.T) {
 	}
 	require.Equal(t, 2, l.early(at(5), at(20)))
 	require.Equal(t, 1, l.early(at(5), at(9)), "Close gives up what is left")
+}
+
+func TestLoad_aSendMayBeRefusedWhenTheProducerIsClosedAndThenOnly(t *testing.T) {
+	t.Parallel()
+	l := told([3]int{0, 1, 2}, [3]int{3, 4, 4}, [3]int{6, 7, 7}, [3]int{6, 8, 8})
+	for i, err := range []error{nil, producer.ErrClosed, producer.ErrClosed, producer.ErrBufferFull} {
+		l.history[i].Returned = err
+	}
+	require.Equal(t, 2, l.refused(at(5)))
+	require.Equal(t, 1, l.after(0))
+	require.Zero(t, l.after(at(1)))
 }
 
 func TestPulse_countsWhatIsInTheSpan(t *testing.T) {

@@ -263,7 +263,7 @@ func (n *network) ends(l *link, from *net.TCPConn, err error) {
 	defer n.mu.Unlock()
 	if from == l.near {
 		l.left = true
-	} else if !l.left && errors.Is(err, io.EOF) {
+	} else if !l.left && !l.cut && errors.Is(err, io.EOF) {
 		n.ended++
 	}
 }

@@ -87,8 +87,10 @@ func TestNetwork_thatStopsHoldsBytesAndNewConnections(t *testing.T) {
 	defer cancel()
 	_, err := n.DialContext(ctx, "tcp", node.LocalAddr().String())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	began := time.Now()
 	time.AfterFunc(50*time.Millisecond, goOn)
-	require.Greater(t, carry(t, node, client), 40*time.Millisecond)
+	carry(t, node, client)
+	require.GreaterOrEqual(t, time.Since(began), 50*time.Millisecond)
 }
 
 func TestNetwork_thatIsSlowIsSoEitherWay(t *testing.T) {

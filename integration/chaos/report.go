@@ -31,9 +31,13 @@ func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 		broken = append(broken, v.String())
 	}
 	say(r.Silent > 0, "%d messages have no outcome", r.Silent)
+	if r.Void != nil {
+		return broken // the rest says what happens if the scenario does
+	}
 	say(r.Rejected > 0 && !scenario.MayFail(), "%d messages were not accepted", r.Rejected)
 	say(r.Failed() > 0 && !scenario.MayFail(), "%d messages failed", r.Failed())
 	if subject.Ours {
+		say(r.Refused > 0, "%d messages were refused though the producer was not closed", r.Refused)
 		say(r.CloseTook-r.Without.Close > closing+time.Second, "Close took %s of %s", r.CloseTook, closing)
 		say(r.CloseErr != nil && !scenario.MayFail(), "Close said: %v", r.CloseErr)
 		say(r.Heap > mostHeap, "the heap was %d MiB", r.Heap>>20)
@@ -45,7 +49,7 @@ func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 			most := cmp.Or(scenario.Recovery, mostRecovery)
 			say(!r.Recovered, "a partition has not recovered")
 			say(r.Recovery-r.Without.Recovery > most, "a partition has recovered after %s, that is more than %s", r.Recovery, most)
-			say(r.LongestSend-r.Without.Send > mostSend && !subject.Sync && !scenario.Large, "a Send took %s though there was room", r.LongestSend)
+			say(r.LongestSend-r.Without.Send > mostSend && r.MostOpen < roomy && !subject.Sync && !scenario.Large, "a Send took %s though there was room", r.LongestSend)
 		}
 	}
 	return broken
@@ -74,7 +78,7 @@ func (r *Result) Row() string {
 	}
 	return "| " + strings.Join([]string{
 		r.Scenario, r.Subject, thousands(r.Accepted), thousands(r.Failed()),
-		count(judge.Lost, judge.Misplaced, judge.Altered), count(judge.Duplicated), count(judge.Reordered),
+		count(judge.Lost, judge.Misplaced, judge.Altered), count(judge.Duplicated), count(judge.Reordered, judge.Scattered),
 		thousands(r.Silent), count(judge.Untrue), seconds(r.LongestGap), seconds(r.LongestSend), recovery, end,
 		fmt.Sprintf("%d MiB", r.Heap>>20),
 	}, " | ") + " |\n"

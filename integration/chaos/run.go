@@ -31,12 +31,19 @@ const (
 	// settling is how long messages may take once nobody sends any more and the
 	// cluster is whole.
 	settling = time.Minute
-	// large is how many bytes a large message has and more: they are written as
-	// two digits each.
-	large = 4 << 10
+	// large is how many bytes fill a large message. So many different ones follow
+	// one another that a batch does not compress.
+	large, blocks = 8 << 10, 128
+	// telling is how long callbacks may take after a Close that was cut short.
+	telling = 2 * time.Second
+	// roomy is how many messages fit into any buffer of ours: with less under way
+	// no Send has to wait for room.
+	roomy = 90_000
 	// leastLoad is how many messages have to be accepted or the run proves
 	// nothing; fewer where the producer is closed early.
 	leastLoad, leastAmid = 2_000, 500
+	// leastAfter is how many have to be accepted after the warm-up.
+	leastAfter = 500
 )
 
 // Cluster are the options of a cluster for scenarios: three nodes, so that one
@@ -54,7 +61,10 @@ type Result struct {
 
 	Accepted, Delivered, Stored  int
 	Rejected                     int // sends that said so at once
-	Silent                       int // accepted, and no outcome when Close had returned
+	Silent                       int // accepted, and no outcome after Close
+	Refused                      int // of those rejected: not because of Close
+	After                        int // accepted since the fault began
+	MostOpen                     int // accepted and without an outcome at a time
 	Early                        int // failures before the delivery timeout and the end of Close
 	Unplaced                     int // delivered, but to what offset was not said
 	NotPersisted, MaybePersisted int // failures by status
@@ -154,6 +164,17 @@ func read(ctx context.Context, cluster *kafka.Cluster, topic string, console boo
 	return records, again, errors.Join(err, failed)
 }
 
+// gibberish is so many random letters.
+func gibberish(seed uint64, n int) []byte {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-"
+	random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // not a secret
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = letters[random.IntN(len(letters))]
+	}
+	return b
+}
+
 // void says why a run proves nothing although the scenario has happened.
 func (r *Result) void(subject Subject, scenario Scenario) error {
 	least := leastLoad
@@ -163,6 +184,8 @@ func (r *Result) void(subject Subject, scenario Scenario) error {
 	switch {
 	case r.Accepted < least:
 		return fmt.Errorf("only %d messages were accepted", r.Accepted)
+	case !scenario.CloseAmid && r.After < leastAfter:
+		return fmt.Errorf("only %d messages were accepted after the fault began", r.After)
 	case !scenario.CloseAmid && r.LongestGap < scenario.Hurts:
 		return fmt.Errorf("no partition had to wait for more than %s", r.LongestGap)
 	case !subject.Ours:
@@ -195,7 +218,7 @@ func (r *Result) play(
 		l.keys = 1
 	}
 	if scenario.Large {
-		l.filling = make([]byte, large)
+		l.filling = gibberish(r.Seed, blocks*large)
 	}
 	l.start = time.Now()
 	l.pulse, l.heap = feelPulse(l.start), watchHeap(l.size)
@@ -208,20 +231,20 @@ func (r *Result) play(
 	// A peer may not be closed while others send: sarama's dies of it.
 	racing := scenario.CloseAmid && subject.Ours
 	if scenario.CloseAmid {
-		stage.amid = func() { history = r.finish(l, racing) }
+		stage.amid = func() { history = r.finish(ctx, l, racing) }
 	}
 	l.begin()
 	r.Void = errors.Join(sleep(ctx, warmUp), scenario.Run(ctx, stage))
 	if !scenario.CloseAmid {
 		if r.Void == nil {
+			r.Recovery, r.Recovered = l.recover(ctx, stage.healed, cmp.Or(scenario.Recovery, mostRecovery)+time.Second)
 			r.Void = sleep(ctx, calm)
 		}
-		history = r.finish(l, racing)
-		r.Recovery, r.Recovered = l.recovery(stage.healed)
+		history = r.finish(ctx, l, racing)
 		r.Without.Recovery = l.pulse.without(span{stage.healed, stage.healed + r.Recovery})
 	}
 	if history == nil {
-		history = r.finish(l, racing) // the scenario ended before it came to that
+		history = r.finish(ctx, l, racing) // the scenario ended before it came to that
 	}
 	timeout := cmp.Or(scenario.DeliveryTimeout, deliveryTimeout)
 	slowest := l.slowest(subject.Sync)
@@ -241,13 +264,14 @@ func whole(ctx context.Context, cluster *kafka.Cluster) error {
 
 // finish ends the load and closes the client, one after the other or racing. It
 // returns what was said until then.
-func (r *Result) finish(l *load, racing bool) []judge.Message {
+func (r *Result) finish(ctx context.Context, l *load, racing bool) []judge.Message {
 	until := time.Since(l.start)
 	var stuck error
 	if !racing {
 		stuck = l.end(time.Second)
 	}
 	began := time.Now()
+	r.closed = time.Since(l.start)
 	r.CloseErr = l.client.Close(closing)
 	r.CloseTook = time.Since(began)
 	if racing {
@@ -259,13 +283,20 @@ func (r *Result) finish(l *load, racing bool) []judge.Message {
 			r.CloseErr = errors.Join(r.CloseErr, errors.New("a Send has not returned"))
 		}
 	}
+	if r.CloseErr != nil {
+		l.settle(ctx, telling)
+	}
 	r.Heap = l.heap.end()
 	l.pulse.end()
 	history := l.snapshot()
-	r.LongestGap, r.closed = l.gap(until), until
+	r.LongestGap = l.gap(until)
+	r.Refused, r.After = l.refused(r.closed), l.after(warmUp)
+	l.mu.Lock()
+	r.MostOpen = l.mostOpen
+	l.mu.Unlock()
 	longest := l.longestSend()
 	r.LongestSend, r.Without.Send = longest.length(), l.pulse.without(longest)
-	r.Without.Close = l.pulse.without(span{until + closing, until + r.CloseTook})
+	r.Without.Close = l.pulse.without(span{r.closed + closing, r.closed + r.CloseTook})
 	return history
 }
 

@@ -30,7 +30,7 @@ func TestResult_whatIsLateForWantOfAProcessorBreaksNoPromise(t *testing.T) {
 
 // kept is a result with which nothing is wrong.
 func kept() *Result {
-	return &Result{Accepted: leastLoad, Recovered: true, LongestGap: time.Minute, LongestSend: time.Second}
+	return &Result{Accepted: leastLoad, After: leastAfter, Recovered: true, LongestGap: time.Minute, LongestSend: time.Second}
 }
 
 func TestResult_ofOursBreaksAPromiseThatTimesContradict(t *testing.T) {
@@ -40,6 +40,7 @@ func TestResult_ofOursBreaksAPromiseThatTimesContradict(t *testing.T) {
 	for name, spoil := range map[string]func(*Result){
 		"an outcome after the delivery timeout":  func(r *Result) { r.Slowest = deliveryTimeout + 2*time.Second },
 		"offsets that nobody is told":            func(r *Result) { r.Delivered, r.Unplaced = 1_000, 11 },
+		"a Send that was refused":                func(r *Result) { r.Refused = 1 },
 		"a failure before it":                    func(r *Result) { r.Early = 1 },
 		"a partition that has not recovered":     func(r *Result) { r.Recovered = false },
 		"a partition that has recovered late":    func(r *Result) { r.Recovery = mostRecovery + 1 },
@@ -66,6 +67,7 @@ func TestResult_isVoidIfTheFaultDidNotHurt(t *testing.T) {
 		scenario Scenario
 		whose    []Subject
 	}{
+		"few after the fault":     {func(r *Result) { r.After-- }, Scenario{}, []Subject{ours, peer}},
 		"few messages":            {func(r *Result) { r.Accepted-- }, Scenario{}, []Subject{ours, peer}},
 		"no gap":                  {func(r *Result) { r.LongestGap = time.Second }, Scenario{Hurts: 2 * time.Second}, []Subject{ours, peer}},
 		"a Close without a fault": {func(r *Result) { r.CloseTook = time.Second }, Scenario{CloseAmid: true, Hurts: 2 * time.Second}, []Subject{ours}},
@@ -82,4 +84,42 @@ func TestResult_isVoidIfTheFaultDidNotHurt(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestResult_asksForLessWhereTheScenarioDoes(t *testing.T) {
+	t.Parallel()
+	async, sync := Subjects()[0], Subjects()[1]
+	slow := func() *Result {
+		r := kept()
+		r.Recovery, r.LongestSend = mostRecovery+time.Second, mostSend+time.Second
+		return r
+	}
+	require.Len(t, slow().broken(async, Scenario{}), 2)
+	require.Len(t, slow().broken(sync, Scenario{}), 1, "its Send waits for the outcome")
+	require.Len(t, slow().broken(async, Scenario{Large: true}), 1, "there is no room")
+	require.Len(t, slow().broken(async, Scenario{Recovery: time.Minute}), 1)
+	require.Empty(t, slow().broken(async, Scenario{CloseAmid: true}))
+	full := slow()
+	full.MostOpen = roomy
+	require.Len(t, full.broken(async, Scenario{}), 1)
+	late := kept()
+	late.Slowest = 10 * time.Second
+	require.Empty(t, late.broken(async, Scenario{}))
+	require.Len(t, late.broken(async, Scenario{DeliveryTimeout: 5 * time.Second}), 1)
+}
+
+func TestClosedAmid_asksForNoHarm(t *testing.T) {
+	t.Parallel()
+	s := closedAmid(Scenario{Name: "any", Hurts: time.Second, Fails: true})
+	require.True(t, s.CloseAmid)
+	require.NoError(t, kept().void(Subjects()[0], s))
+}
+
+func TestScenario_suitsWhoCanTakePart(t *testing.T) {
+	t.Parallel()
+	async, sync := Subjects()[0], Subjects()[1]
+	require.True(t, (&Scenario{Large: true}).Suits(async))
+	require.False(t, (&Scenario{Large: true}).Suits(sync))
+	require.True(t, (&Scenario{Network: true}).Suits(async))
+	require.False(t, (&Scenario{Network: true}).Suits(Subject{NoDialer: true}))
 }

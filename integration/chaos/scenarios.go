@@ -55,7 +55,8 @@ type Stage struct {
 // MayFail reports whether messages may fail.
 func (s *Scenario) MayFail() bool { return s.DeliveryTimeout > 0 || s.CloseAmid }
 
-// Suits reports whether a subject can take part.
+// Suits reports whether a subject can take part: one without a dialer has no
+// network of ours, and one that waits for each outcome fills no buffer.
 func (s *Scenario) Suits(subject Subject) bool {
 	return (!s.Network || !subject.NoDialer) && (!s.Large || !subject.Sync)
 }
@@ -63,9 +64,16 @@ func (s *Scenario) Suits(subject Subject) bool {
 // Healed says that the cluster serves everybody again, from now on.
 func (s *Stage) Healed() { s.healed = time.Since(s.load.start) }
 
+// piling is for how long messages are sent into a fault before Close is called
+// amid it.
+const piling = 300 * time.Millisecond
+
 // lasts lets a fault last.
 func (s *Stage) lasts(ctx context.Context, d time.Duration) error {
 	if s.amid != nil {
+		if err := sleep(ctx, piling); err != nil {
+			return err
+		}
 		s.amid()
 		s.amid = nil
 	}
@@ -164,7 +172,7 @@ func closedAmid(scenario Scenario) Scenario {
 	inner := scenario.Run
 	scenario.Name += ", Close meanwhile"
 	scenario.CloseAmid = true
-	scenario.Hurts = 0
+	scenario.Hurts, scenario.Fails = 0, false // Close may come before anything happens
 	scenario.Run = func(ctx context.Context, s *Stage) error {
 		end := s.amid
 		s.amid = nil
