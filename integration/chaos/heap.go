@@ -46,8 +46,8 @@ func (h *heap) watch() {
 	}
 }
 
-// end is called when the producer is closed, and holds nothing. It returns the most that was alive
-// beside the history.
+// end is called when the producer is closed, and holds nothing. It returns the
+// most that was alive beside the history.
 func (h *heap) end() (most int64) {
 	close(h.stop)
 	<-h.stopped

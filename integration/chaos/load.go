@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type load struct {
 	mu       sync.Mutex
 	history  []*sent
 	outcomes int
-	acks     []ack
+	acks     []ack // in the order of their times
 	// open is how many accepted messages have no outcome, mostOpen the most of it.
 	open, mostOpen int
 }
@@ -153,8 +154,8 @@ func (l *load) done(m *sent, partition int32, offset int64, err error) {
 	}
 }
 
-// end stops sending. It waits for goroutines whose Send waits, but not for ever,
-// and reports how many are left.
+// end stops sending. It waits for goroutines whose Send waits, but not for ever:
+// an error says that some are left.
 func (l *load) end(within time.Duration) error {
 	close(l.stop)
 	return ended(within, l.senders.Wait)
@@ -211,8 +212,9 @@ func (l *load) recovery(healed time.Duration) (longest time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	first := map[int32]bool{}
-	for _, a := range l.acks {
-		if a.at >= healed && !first[a.partition] {
+	from, _ := slices.BinarySearchFunc(l.acks, healed, func(a ack, at time.Duration) int { return cmp.Compare(a.at, at) })
+	for _, a := range l.acks[from:] {
+		if !first[a.partition] {
 			first[a.partition] = true
 			longest = max(longest, a.at-healed)
 		}
@@ -220,8 +222,8 @@ func (l *load) recovery(healed time.Duration) (longest time.Duration, ok bool) {
 	return longest, len(first) == l.partitions()
 }
 
-// recover waits until every partition has recovered, but no longer than limit.
-func (l *load) recover(ctx context.Context, healed, limit time.Duration) (took time.Duration, ok bool) {
+// awaitRecovery is recovery, once every partition has recovered or limit is over.
+func (l *load) awaitRecovery(ctx context.Context, healed, limit time.Duration) (took time.Duration, ok bool) {
 	for {
 		took, ok = l.recovery(healed)
 		if ok || time.Since(l.start) > healed+limit || sleep(ctx, tick) != nil {
@@ -235,8 +237,8 @@ func (l *load) longestSend() (longest span) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range l.history {
-		if s := (span{m.began, m.returned}); m.Answered && s.length() > longest.length() {
-			longest = s
+		if m.Answered {
+			longest = longer(longest, span{m.began, m.returned})
 		}
 	}
 	return longest
@@ -255,9 +257,7 @@ func (l *load) slowest(sync bool) (longest span) {
 		if sync {
 			accepted = m.began
 		}
-		if s := (span{accepted, m.ended}); s.length() > longest.length() {
-			longest = s
-		}
+		longest = longer(longest, span{accepted, m.ended})
 	}
 	return longest
 }

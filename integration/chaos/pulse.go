@@ -17,6 +17,14 @@ type span struct{ from, to time.Duration }
 
 func (s span) length() time.Duration { return max(0, s.to-s.from) }
 
+// longer is the longer one, of equals the first.
+func longer(a, b span) span {
+	if b.length() > a.length() {
+		return b
+	}
+	return a
+}
+
 // within is the part of a span that is in another one.
 func (s span) within(o span) span { return span{max(s.from, o.from), min(s.to, o.to)} }
 

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,10 +42,10 @@ func (r *Result) broken(subject Subject, scenario Scenario) (broken []string) {
 		say(r.Heap > mostHeap, "the heap was %d MiB", r.Heap>>20)
 		say(r.Unplaced > r.Delivered/100, "of %d delivered messages %d were not told their offset", r.Delivered, r.Unplaced)
 		say(r.Early > 0, "%d messages failed before their time was over", r.Early)
-		timeout := cmp.Or(scenario.DeliveryTimeout, deliveryTimeout)
+		timeout := scenario.timeout()
 		say(r.Slowest-r.Without.Slowest > timeout+time.Second, "an outcome came after %s, the delivery timeout is %s", r.Slowest, timeout)
 		if !scenario.CloseAmid {
-			most := cmp.Or(scenario.Recovery, mostRecovery)
+			most := scenario.recovery()
 			say(!r.Recovered, "a partition has not recovered")
 			say(r.Recovery-r.Without.Recovery > most, "a partition has recovered after %s, that is more than %s", r.Recovery, most)
 			say(r.LongestSend-r.Without.Send > mostSend && r.MostOpen < roomy && !subject.Sync && !scenario.Large, "a Send took %s though there was room", r.LongestSend)
@@ -102,9 +101,6 @@ func Sum(results []*Result) *Result {
 		for kind, n := range r.Verdict.Count {
 			sum.Verdict.Count[kind] += n
 		}
-		sum.Early += r.Early
-		sum.Unplaced += r.Unplaced
-		sum.Slowest = max(sum.Slowest, r.Slowest)
 		sum.LongestSend = max(sum.LongestSend, r.LongestSend)
 		sum.LongestGap = max(sum.LongestGap, r.LongestGap)
 		sum.Recovery = max(sum.Recovery, r.Recovery)

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,10 +25,7 @@ const (
 	calm   = 3 * time.Second
 	// closing is what Close is given.
 	closing = 10 * time.Second
-	// deliveryTimeout is the default of ours.
-	deliveryTimeout = 2 * time.Minute
-	// settling is how long messages may take once nobody sends any more and the
-	// cluster is whole.
+	// settling is how long a Send may take to return once the producer is closed.
 	settling = time.Minute
 	// large is how many bytes fill a large message. So many different ones follow
 	// one another that a batch does not compress.
@@ -228,28 +224,23 @@ func (r *Result) play(
 		return nil, err
 	}
 	stage.load = l
-	// A peer may not be closed while others send: sarama's dies of it.
-	racing := scenario.CloseAmid && subject.Ours
+	finish := func() { history = r.finish(ctx, l, subject, scenario) }
 	if scenario.CloseAmid {
-		stage.amid = func() { history = r.finish(ctx, l, racing) }
+		stage.amid = finish
 	}
 	l.begin()
 	r.Void = errors.Join(sleep(ctx, warmUp), scenario.Run(ctx, stage))
 	if !scenario.CloseAmid {
 		if r.Void == nil {
-			r.Recovery, r.Recovered = l.recover(ctx, stage.healed, cmp.Or(scenario.Recovery, mostRecovery)+time.Second)
+			r.Recovery, r.Recovered = l.awaitRecovery(ctx, stage.healed, scenario.recovery()+time.Second)
 			r.Void = sleep(ctx, calm)
 		}
-		history = r.finish(ctx, l, racing)
+		finish()
 		r.Without.Recovery = l.pulse.without(span{stage.healed, stage.healed + r.Recovery})
 	}
 	if history == nil {
-		history = r.finish(ctx, l, racing) // the scenario ended before it came to that
+		finish() // the scenario ended before it came to that
 	}
-	timeout := cmp.Or(scenario.DeliveryTimeout, deliveryTimeout)
-	slowest := l.slowest(subject.Sync)
-	r.Slowest, r.Without.Slowest = slowest.length(), l.pulse.without(span{slowest.from + timeout, slowest.to})
-	r.Early = l.early(timeout, r.closed+closing)
 	r.Kills, r.Freezes = stage.kills, stage.freezes
 	return history, nil
 }
@@ -262,18 +253,19 @@ func whole(ctx context.Context, cluster *kafka.Cluster) error {
 	return cluster.InSync(ctx)
 }
 
-// finish ends the load and closes the client, one after the other or racing. It
-// returns what was said until then.
-func (r *Result) finish(ctx context.Context, l *load, racing bool) []judge.Message {
+// finish ends the load and closes the client, and measures what took how long.
+// It returns what was said until then.
+func (r *Result) finish(ctx context.Context, l *load, subject Subject, scenario Scenario) []judge.Message {
+	// A peer may not be closed while others send: sarama's dies of it.
+	racing := scenario.CloseAmid && subject.Ours
 	until := time.Since(l.start)
 	var stuck error
 	if !racing {
 		stuck = l.end(time.Second)
 	}
-	began := time.Now()
 	r.closed = time.Since(l.start)
 	r.CloseErr = l.client.Close(closing)
-	r.CloseTook = time.Since(began)
+	r.CloseTook = time.Since(l.start) - r.closed
 	if racing {
 		stuck = l.end(time.Second)
 	}
@@ -296,6 +288,9 @@ func (r *Result) finish(ctx context.Context, l *load, racing bool) []judge.Messa
 	l.mu.Unlock()
 	longest := l.longestSend()
 	r.LongestSend, r.Without.Send = longest.length(), l.pulse.without(longest)
+	slowest, timeout := l.slowest(subject.Sync), scenario.timeout()
+	r.Slowest, r.Without.Slowest = slowest.length(), l.pulse.without(span{slowest.from + timeout, slowest.to})
+	r.Early = l.early(timeout, r.closed+closing)
 	r.Without.Close = l.pulse.without(span{r.closed + closing, r.closed + r.CloseTook})
 	return history
 }

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -51,6 +52,15 @@ type Stage struct {
 	freezes int
 	amid    func() // called while the fault lasts
 }
+
+// deliveryTimeout is the default of ours.
+const deliveryTimeout = 2 * time.Minute
+
+// timeout is how long a message of ours may take.
+func (s *Scenario) timeout() time.Duration { return cmp.Or(s.DeliveryTimeout, deliveryTimeout) }
+
+// recovery is how long a partition may take to recover.
+func (s *Scenario) recovery() time.Duration { return cmp.Or(s.Recovery, mostRecovery) }
 
 // MayFail reports whether messages may fail.
 func (s *Scenario) MayFail() bool { return s.DeliveryTimeout > 0 || s.CloseAmid }
