@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -101,6 +102,16 @@ func (t *Transport) refresh(ctx context.Context, topics ...string) {
 		return
 	}
 	t.refreshBorrowed(ctx, topics...)
+}
+
+// hangUp closes a connection of an owned client after a while, at the latest
+// when the transport is aborted. Close waits for it. It is called before Close or
+// by what spawn runs, also when that may begin nothing any more.
+func (t *Transport) hangUp(b *sarama.Broker, after time.Duration) {
+	t.closings.Go(func() {
+		t.wait(after)
+		_ = b.Close() // one that is closed already says so
+	})
 }
 
 // spawn runs f in a goroutine that Close waits for. It reports false if Close

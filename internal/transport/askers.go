@@ -34,8 +34,10 @@ type askers struct {
 	// ask asks one broker. It ends when that answers, when its connection
 	// fails or times out, or when the transport is aborted.
 	ask func(b *sarama.Broker, topics []string) (*sarama.MetadataResponse, error)
-	// spawn runs a goroutine that Close waits for, see Transport.spawn.
-	spawn func(func()) bool
+	// spawn runs a goroutine that Close waits for, see Transport.spawn, and
+	// hangUp closes a connection, see Transport.hangUp.
+	spawn  func(func()) bool
+	hangUp func(b *sarama.Broker, after time.Duration)
 
 	mu   sync.Mutex // held for a few instructions
 	list []*asker   // in the order in which they are asked: in turn
@@ -81,7 +83,7 @@ func (a *askers) adopt(addrs []string, first *sarama.Broker) {
 // answer that is done when it comes: see answered. Requires: mu held.
 func (a *askers) drop(x *asker) {
 	if !x.owes {
-		a.spawn(func() { _ = x.broker.Close() })
+		a.hangUp(x.broker, 0)
 	}
 }
 

@@ -46,7 +46,8 @@ func seat(answers map[string]time.Duration, addrs ...string) *table {
 			id := broker.Addr()
 			return &sarama.MetadataResponse{ClusterID: &id}, nil
 		},
-		spawn: func(f func()) bool { b.wg.Go(f); return true },
+		spawn:  func(f func()) bool { b.wg.Go(f); return true },
+		hangUp: func(broker *sarama.Broker, _ time.Duration) { b.wg.Go(func() { _ = broker.Close() }) },
 	}
 	b.adopt(addrs, nil)
 	return b

@@ -57,7 +57,14 @@ func (t *Transport) askBorrowed(ctx context.Context, topic string) error {
 
 // askOne asks a broker of a borrowed client.
 func (t *Transport) askOne(b *sarama.Broker, topic string) error {
-	_ = b.Open(t.client.Config()) // that it is open already is as it should be
+	if b.ID() >= 0 { // else it is one of the seeds, which the client has opened
+		// The client may have replaced it meanwhile. It opens only what it will
+		// close.
+		var err error
+		if b, err = t.client.Broker(b.ID()); err != nil {
+			return lane.ErrNoAnswer
+		}
+	}
 	response, err := t.metadata(b, t.client.Config(), []string{topic})
 	if err != nil {
 		// As sarama does: a broken connection that is not closed is never

@@ -32,8 +32,10 @@ type cluster struct {
 	// ones that are asked: see askers.
 	question func(ctx context.Context, topics []string, late func(*sarama.MetadataResponse)) (*sarama.MetadataResponse, error)
 	adopt    func(addrs []string)
-	// spawn runs a goroutine that Close waits for, see Transport.spawn.
-	spawn func(func()) bool
+	// spawn runs a goroutine that Close waits for, see Transport.spawn, and
+	// hangUp closes a connection after a while, see Transport.hangUp.
+	spawn  func(func()) bool
+	hangUp func(b *sarama.Broker, after time.Duration)
 	// wait waits that long, or until the transport is aborted.
 	wait func(time.Duration) bool
 	ctx  context.Context //nolint:containedctx // ends the questions; it belongs to the transport, not to a call
@@ -43,7 +45,9 @@ type cluster struct {
 	mu     sync.RWMutex
 	id     string // the cluster's; empty: not told yet
 	topics map[string]*topology
-	// brokers are the connections to leaders, by id.
+	// brokers are the connections to leaders, by id. One of them is opened
+	// with mu held, and one that is taken out is closed after that: so none is
+	// opened that nobody will close.
 	brokers map[int32]*sarama.Broker
 	// asked and learned number the questions: the one that was asked last, and
 	// the last one of which the answer was taken in.
@@ -84,10 +88,7 @@ func (c *cluster) Closed() bool {
 func (c *cluster) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	open := slices.Collect(maps.Values(c.brokers))
-	if c.turn > 1 {
-		open = append(open, c.initial)
-	}
+	open := append(slices.Collect(maps.Values(c.brokers)), c.initial)
 	c.mu.Unlock()
 	for _, b := range open {
 		_ = b.Close() // one that is closed already says so
@@ -141,10 +142,20 @@ func (c *cluster) Leader(topic string, partition int32) (*sarama.Broker, error) 
 			return nil, cmp.Or(refreshErr, err)
 		}
 	}
-	// Without a lock: it connects in the background. What is opened while the
-	// transport ends is refused by the dialer.
-	_ = b.Open(c.conf)
+	_ = c.open(b) // if it has gone meanwhile, sending to it fails and is tried again
 	return b, nil
+}
+
+// open begins to connect, unless the broker has been replaced: what uses it
+// after that must not open what was closed. It does not wait with mu held:
+// sarama connects in the background.
+func (c *cluster) open(b *sarama.Broker) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed || c.brokers[b.ID()] != b {
+		return sarama.ErrNotConnected
+	}
+	return b.Open(c.conf)
 }
 
 func (c *cluster) knownLeader(topic string, partition int32) (*sarama.Broker, error) {
@@ -184,8 +195,8 @@ func (c *cluster) LeastLoadedBroker() *sarama.Broker {
 	}
 	b := c.initial
 	c.mu.Unlock()
-	if turn > 1 { // the first one is among those that are asked about topics
-		c.spawn(func() { _ = old.Close() })
+	if turn > 0 {
+		c.hangUp(old, 0)
 	}
 	_ = b.Open(c.conf)
 	return b

@@ -37,8 +37,9 @@ func newAtlas(t *testing.T, answer func(n int, topics []string) (*sarama.Metadat
 	conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, nowhere{}
 	a := &atlas{answer: answer}
 	a.cluster = &cluster{
-		conf: conf, question: a.ask, ctx: t.Context(), adopt: func([]string) {},
+		conf: conf, initial: sarama.NewBroker("seed:1"), question: a.ask, ctx: t.Context(), adopt: func([]string) {},
 		spawn:  func(f func()) bool { a.wg.Go(f); return true },
+		hangUp: func(b *sarama.Broker, after time.Duration) { a.wg.Go(func() { <-time.After(after); _ = b.Close() }) },
 		wait:   func(d time.Duration) bool { <-time.After(d); return true },
 		topics: make(map[string]*topology), brokers: make(map[int32]*sarama.Broker),
 	}

@@ -159,12 +159,12 @@ func (t *Transport) round(ctx context.Context) (first *sarama.Broker, errs []err
 
 // openCluster begins with what was configured, and the broker that has answered.
 func (t *Transport) openCluster(first *sarama.Broker) {
-	t.askers = &askers{ask: t.askOwned, spawn: t.spawn}
+	t.askers = &askers{ask: t.askOwned, spawn: t.spawn, hangUp: t.hangUp}
 	t.askers.adopt(t.cfg.Addrs, first)
 	t.cluster = &cluster{
 		conf: t.connections, seeds: t.cfg.Addrs, initial: first,
 		question: t.askers.question, adopt: func(addrs []string) { t.askers.adopt(addrs, nil) },
-		spawn: t.spawn, wait: t.wait, ctx: t.aborted,
+		spawn: t.spawn, hangUp: t.hangUp, wait: t.wait, ctx: t.aborted,
 		topics: make(map[string]*topology), brokers: make(map[int32]*sarama.Broker),
 	}
 	t.client = t.cluster

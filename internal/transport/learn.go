@@ -74,11 +74,8 @@ func (c *cluster) learn(response *sarama.MetadataResponse, asked []string, numbe
 	c.mu.Unlock()
 
 	for _, b := range former {
-		c.spawn(func() {
-			// What is on its way to it may still be answered.
-			c.wait(2 * c.conf.Net.ReadTimeout)
-			_ = b.Close()
-		})
+		// What is on its way to it may still be answered.
+		c.hangUp(b, 2*c.conf.Net.ReadTimeout)
 	}
 	c.adopt(addrs)
 	return codes

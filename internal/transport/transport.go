@@ -88,6 +88,8 @@ type Transport struct {
 	refreshes atomic.Int64
 	mu        sync.Mutex // guards over, and so the start of asks against their end
 	over      bool       // no more asks
+	// closings are the connections that are being closed: see hangUp.
+	closings sync.WaitGroup
 }
 
 // Open connects, and starts the producer and the goroutine that drains it. ctx
@@ -267,6 +269,7 @@ func (t *Transport) release() {
 		_ = t.client.Close()
 	}
 	t.asks.Wait()
+	t.closings.Wait() // after those that may add to them
 }
 
 // undo ends what a failed Open has begun.
