@@ -21,9 +21,9 @@ PARALLEL ?= 8
 BENCHTIME ?= 100ms
 FUZZTIME ?= 20s
 
-# Every folder with a go.mod, committed or new: a new module cannot be forgotten. The root is ".". One is left out: it needs
+# Every folder with a go.mod, committed or new: a new module cannot be forgotten. The root is ".". Two are left out: they need
 # a client of 130 modules, half of them for its own tests, only to stand in a table.
-MODULES := $(filter-out integration/confluent,$(sort $(patsubst %/,%,$(dir $(wildcard $(shell git ls-files -co --exclude-standard go.mod '*/go.mod'))))))
+MODULES := $(filter-out %/confluent,$(sort $(patsubst %/,%,$(dir $(wildcard $(shell git ls-files -co --exclude-standard go.mod '*/go.mod'))))))
 ifeq ($(MODULES),)
 $(error no module found: run make in a git checkout)
 endif
@@ -83,8 +83,18 @@ tidy: ## Run go mod tidy in every module.
 cover: ## Measure what the tests of each module cover of this repository; the profile is coverage.out.
 	$(call each,go test -coverpkg=github.com/saramakit/producer/... -coverprofile=coverage.out ./...; go tool cover -func=coverage.out | tail -n 1)
 
+# CONFLUENT=1 lets confluent-kafka-go run, too, which needs a C compiler.
 .PHONY: bench
-bench: ## Run the benchmarks of every module; BENCHTIME=2s for steadier numbers.
+bench: ## Compare with every peer, against brokers that only acknowledge; RUN= some comparisons. Writes benchmarks/results.
+	go -C benchmarks$(if $(CONFLUENT),/confluent) run . -ratios -out $(CURDIR)/benchmarks/results$(if $(RUN), -run '$(RUN)')
+
+.PHONY: bench-kafka
+bench-kafka: ## The same against one node of Apache Kafka; needs Java 17 or later and Maven.
+	go -C integration run ./cmd/with-kafka sh -c 'cd $(CURDIR)/benchmarks$(if $(CONFLUENT),/confluent) && \
+		go run . -ratios -kafka "$$KAFKA_BROKERS" -out $(CURDIR)/benchmarks/results$(if $(RUN), -run "$(RUN)")'
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks of every module, for benchstat; BENCHTIME=2s for steadier numbers.
 	$(call each,go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout=30m ./...)
 
 .PHONY: fuzz

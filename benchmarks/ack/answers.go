@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -109,6 +110,23 @@ func count(batch []byte) (int64, error) {
 	return int64(binary.BigEndian.Uint32(batch[records:])), nil
 }
 
+// topics are those that a client asks for: by name, or all that anybody has asked
+// for yet.
+func (c *Cluster) topics(r *kmsg.MetadataRequest) (names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, asked := range r.Topics {
+		names = append(names, *asked.Topic)
+		if !slices.Contains(c.known, *asked.Topic) {
+			c.known = append(c.known, *asked.Topic)
+		}
+	}
+	if r.Topics == nil {
+		names = slices.Clone(c.known)
+	}
+	return names
+}
+
 // metadata says that every topic is there.
 func (c *Cluster) metadata(r *kmsg.MetadataRequest) (kmsg.Response, error) {
 	answer := r.ResponseKind().(*kmsg.MetadataResponse) //nolint:errcheck,forcetypeassert // it is
@@ -125,10 +143,10 @@ func (c *Cluster) metadata(r *kmsg.MetadataRequest) (kmsg.Response, error) {
 		}
 		answer.Brokers = append(answer.Brokers, kmsg.MetadataResponseBroker{NodeID: node(i), Host: host, Port: int32(port)})
 	}
-	for _, asked := range r.Topics {
+	for _, name := range c.topics(r) {
 		topic := kmsg.NewMetadataResponseTopic()
-		topic.Topic = asked.Topic
-		for p := range c.partitions {
+		topic.Topic = &name
+		for p := range c.partitions(name) {
 			leader := node(int(p) % len(c.listeners))
 			led := kmsg.NewMetadataResponseTopicPartition()
 			led.Partition, led.Leader, led.LeaderEpoch = p, leader, 0

@@ -18,9 +18,9 @@ import (
 )
 
 // Cluster is some brokers in this process, on loopback. Each topic that is asked
-// for exists, with the same number of partitions, which are led in turn.
+// for by its name exists from then on; its partitions are led in turn.
 type Cluster struct {
-	partitions int32
+	partitions func(topic string) int32
 	listeners  []net.Listener
 	messages   atomic.Int64
 	requests   atomic.Int64
@@ -28,6 +28,7 @@ type Cluster struct {
 
 	mu    sync.Mutex // held for a few instructions
 	ends  map[partition]int64
+	known []string // the topics that were asked for
 	conns map[net.Conn]struct{}
 	over  bool
 	wg    sync.WaitGroup
@@ -38,8 +39,8 @@ type partition struct {
 	id    int32
 }
 
-// Start starts brokers whose topics have so many partitions.
-func Start(brokers int, partitions int32) (*Cluster, error) {
+// Start starts brokers. partitions says how many a topic has.
+func Start(brokers int, partitions func(topic string) int32) (*Cluster, error) {
 	c := &Cluster{partitions: partitions, ends: map[partition]int64{}, conns: map[net.Conn]struct{}{}}
 	for range brokers {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -17,7 +17,7 @@ const messages = 1000
 
 func start(t *testing.T) *ack.Cluster {
 	t.Helper()
-	c, err := ack.Start(3, 6)
+	c, err := ack.Start(3, func(string) int32 { return 6 })
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bufio"
@@ -7,36 +7,32 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 
 	"github.com/saramakit/producer/benchmarks/ack"
 )
 
 const (
-	topic      = "benchmark"
-	brokers    = 3
-	partitions = 6
+	brokers = 3
 
 	// beBroker makes this program the broker of another run of itself.
 	beBroker = "PRODUCER_BENCHMARKS_BE_BROKER"
 )
 
-// startBroker starts a cluster: in this process, whose CPU time it then shares,
-// or in a child process.
-func startBroker(inside bool) (addrs []string, stop func() error, err error) {
-	if !inside {
-		return startChild()
+// partitionsOf reads the number at the end of a topic's name.
+func partitionsOf(topic string) int32 {
+	n, err := strconv.ParseInt(topic[strings.LastIndex(topic, "-")+1:], 10, 32)
+	if err != nil || n < 1 {
+		return 1
 	}
-	c, err := ack.Start(brokers, partitions)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c.Addrs(), c.Close, nil
+	return int32(n)
 }
 
-// startChild runs this program once more, as a broker. It lives until its stdin
-// is closed, so it cannot outlive this process.
-func startChild() (addrs []string, stop func() error, err error) {
+// startBroker runs this program once more, as a cluster that acknowledges, so
+// that its processor time and its memory are not counted. It lives until its
+// stdin is closed, so it cannot outlive this process.
+func startBroker() (addrs []string, stop func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
@@ -65,7 +61,7 @@ func startChild() (addrs []string, stop func() error, err error) {
 
 // serve is the child process: it names its brokers and ends with its stdin.
 func serve(in io.Reader, out io.Writer) (err error) {
-	c, err := ack.Start(brokers, partitions)
+	c, err := ack.Start(brokers, partitionsOf)
 	if err != nil {
 		return err
 	}
