@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -145,7 +146,7 @@ func (c *config) sarama(borrowed sarama.Client) (*sarama.Config, error) {
 	if len(c.problems) > 0 {
 		return nil, errors.Join(c.problems...)
 	}
-	c.adopt(conf)
+	c.adopt(conf, borrowed != nil)
 	return conf, nil
 }
 
@@ -320,7 +321,7 @@ func (c *config) check(conf *sarama.Config, borrowed bool) {
 
 // adopt takes over what a custom function may have changed, and puts our own
 // functions around the user's.
-func (c *config) adopt(conf *sarama.Config) {
+func (c *config) adopt(conf *sarama.Config, borrowed bool) {
 	p := &conf.Producer
 	c.maxMessageBytes = p.MaxMessageBytes
 	c.interceptors, p.Interceptors = p.Interceptors, nil
@@ -328,6 +329,9 @@ func (c *config) adopt(conf *sarama.Config) {
 	// Some places are for sarama's own markers, of which there is one for each
 	// partition that retries.
 	c.laneLimit = max(1, conf.ChannelBufferSize-conf.ChannelBufferSize/8)
+	if !borrowed && conf.ChannelBufferSize == channelBufferSize {
+		c.laneLimit = math.MaxInt // the batcher has no channels that could be full
+	}
 	conf.ChannelBufferSize = max(conf.ChannelBufferSize, leastChannelBuffer)
 	if conf.MetricRegistry == nil {
 		conf.MetricRegistry = sarama.NewConfig().MetricRegistry

@@ -68,3 +68,19 @@ func (Around) After(msg *sarama.ProducerMessage, token any, placed bool) {
 	msg.Value = (*gated)(r)
 	r.Placed = r.Placed || placed
 }
+
+// Encode returns the bytes for a batch, which counts as an attempt, or
+// ErrRefused.
+func (r *Record) Encode() (key, value []byte, err error) {
+	value, err = (*gated)(r).Encode()
+	return r.key, value, err
+}
+
+// Wire is how much the record takes of a batch at most.
+func (r *Record) Wire() int {
+	n := wireOverhead + len(r.key) + len(r.value)
+	for i := range r.Msg.Headers {
+		n += wireHeaderOverhead + len(r.Msg.Headers[i].Key) + len(r.Msg.Headers[i].Value)
+	}
+	return n
+}

@@ -52,6 +52,7 @@ func (b Backoff) stretched(n int, timeout time.Duration) time.Duration {
 func (t *Transport) setBackoffs() {
 	conf := t.cfg.Sarama
 	user := conf.Producer.Retry.BackoffFunc
+	t.userBackoff = user
 	conf.Producer.Retry.BackoffFunc = func(retries, most int) time.Duration {
 		if retries == 0 {
 			// Asked for messages that failed without having been sent. The
@@ -75,11 +76,13 @@ func (t *Transport) setBackoffs() {
 
 // askAgain waits before the n-th repetition of a look-up, n >= 1. It reports false
 // if the transport was aborted.
-func (t *Transport) askAgain(n int) bool {
+func (t *Transport) askAgain(n int) bool { return t.wait(t.askWait(n)) }
+
+func (t *Transport) askWait(n int) time.Duration {
 	if f := t.cfg.Sarama.Metadata.Retry.BackoffFunc; f != nil && t.owned {
-		return t.wait(t.sane(f(n-1, 0), n))
+		return t.sane(f(n-1, 0), n)
 	}
-	return t.wait(t.cfg.Backoff.wait(n))
+	return t.cfg.Backoff.wait(n)
 }
 
 // sane is the wait that a user's function asks for, unless that is none after

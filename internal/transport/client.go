@@ -2,10 +2,11 @@ package transport
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/saramakit/producer/internal/batch"
 )
 
 // client is the sarama.Client that sarama's producer sees. It gives the
@@ -58,14 +59,8 @@ func (c *client) WritablePartitions(topic string) ([]int32, error) {
 	return persist(c.t, topic, func() ([]int32, error) { return c.Client.WritablePartitions(topic) })
 }
 
-// LookupError says that sarama could not find where to send a message. The
-// message was not sent because of it, but may have been sent before.
-type LookupError struct{ Err error }
-
-func (e *LookupError) Error() string { return fmt.Sprintf("no leader could be found: %v", e.Err) }
-
-// Unwrap returns why.
-func (e *LookupError) Unwrap() error { return e.Err }
+// LookupError says that it could not be found where to send a message.
+type LookupError = batch.LookupError
 
 // persist asks about a topic until there is an answer. It ends without one when
 // that is final, when no message of the topic is left to wait for it, when the

@@ -3,39 +3,12 @@ package transport
 import (
 	"errors"
 
-	"github.com/IBM/sarama"
+	"github.com/saramakit/producer/internal/batch"
 )
 
 // neverAppended reports whether a broker gives that code only before it has
-// appended anything. It proves something only for a record that was sent once:
-// an earlier copy of it may have been appended.
-//
-// NOT_LEADER_OR_FOLLOWER is not among them (KAFKA-13574), nor is any time-out.
-func neverAppended(err error) bool {
-	// Only the code itself: what is wrapped was said in answer to another
-	// question, or about another record.
-	code, ok := err.(sarama.KError) //nolint:errorlint // see above
-	if !ok {
-		return false
-	}
-	switch code {
-	case sarama.ErrMessageSizeTooLarge, // 10
-		sarama.ErrInvalidTopic,                // 17
-		sarama.ErrMessageSetSizeTooLarge,      // 18
-		sarama.ErrNotEnoughReplicas,           // 19
-		sarama.ErrInvalidRequiredAcks,         // 21
-		sarama.ErrTopicAuthorizationFailed,    // 29
-		sarama.ErrClusterAuthorizationFailed,  // 31
-		sarama.ErrInvalidTimestamp,            // 32
-		sarama.ErrUnsupportedForMessageFormat, // 43
-		sarama.ErrUnsupportedCompressionType,  // 76
-		sarama.ErrInvalidRecord,               // 87
-		sarama.ErrThrottlingQuotaExceeded:     // 89
-		return true
-	default:
-		return false
-	}
-}
+// appended anything.
+func neverAppended(err error) bool { return batch.NeverAppended(err) }
 
 // breakerText is the error of an open circuit breaker in sarama. It comes from
 // a module that this one does not require, so it is known by its text; a test

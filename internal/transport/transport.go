@@ -7,7 +7,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -15,21 +14,16 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/saramakit/producer/internal/batch"
 	"github.com/saramakit/producer/internal/netdial"
 	"github.com/saramakit/producer/internal/record"
 )
 
 // ErrAborted is what calls inside sarama get once the transport was aborted.
-var ErrAborted = errors.New("producer: the connections were cut because Close ran out of time")
+var ErrAborted = batch.ErrAborted
 
 // Outcome is what became of a record.
-type Outcome struct {
-	Record *record.Record
-	Err    error // nil: delivered
-	// NotWritten is a proof: the record's bytes are not in any log and never
-	// will be. False proves nothing.
-	NotWritten bool
-}
+type Outcome = batch.Outcome
 
 // Config is what Open needs.
 type Config struct {
@@ -71,8 +65,12 @@ type Transport struct {
 	askers  *askers
 	cluster *cluster
 
+	// batches is what sends, of an owned client; else it is sarama's producer.
+	batches  *batch.Batcher
 	producer sarama.AsyncProducer
 	input    chan<- *sarama.ProducerMessage
+	// userBackoff is the user's function for waits before a re-send, or nil.
+	userBackoff func(retries, most int) time.Duration
 
 	// aborted ends every wait that is ours: backoffs and repeated questions.
 	aborted context.Context //nolint:containedctx // it ends the transport, not a call
@@ -132,6 +130,7 @@ func (t *Transport) open(ctx context.Context) error {
 			return err
 		}
 		t.openCluster(first)
+		return t.openBatcher(ctx)
 	}
 	producer, err := t.newProducer(ctx)
 	if err != nil {
@@ -168,10 +167,6 @@ func (t *Transport) newProducer(ctx context.Context) (sarama.AsyncProducer, erro
 		}
 		return r.err
 	}
-	if t.owned {
-		// Everything is cut, so it ends now; its error says what was missing.
-		return nil, errors.Join(context.Cause(ctx), end())
-	}
 	go end() //nolint:errcheck // nobody is there to be told
 	return nil, fmt.Errorf("the cluster gave no producer id: %w", context.Cause(ctx))
 }
@@ -179,7 +174,13 @@ func (t *Transport) newProducer(ctx context.Context) (sarama.AsyncProducer, erro
 // Submit hands a record over. It waits for sarama's dispatcher only, which
 // waits for nobody: no more records of a topic are submitted than its channels
 // hold, and no code of a user runs there. Not to be called after Close.
-func (t *Transport) Submit(r *record.Record) { t.input <- &r.Msg }
+func (t *Transport) Submit(r *record.Record) {
+	if t.batches != nil {
+		t.batches.Submit(r)
+		return
+	}
+	t.input <- &r.Msg
+}
 
 // drain takes results from both channels until both are closed. One goroutine
 // for both, because sarama's order between a failure and a later success of
@@ -242,9 +243,13 @@ func (t *Transport) Close() <-chan struct{} {
 	t.once.Do(func() {
 		go func() {
 			defer close(t.ended)
-			if t.producer != nil { // else Open failed before there was one
+			switch {
+			case t.batches != nil:
+				t.batches.Close()
+			case t.producer != nil:
 				t.producer.AsyncClose()
 				<-t.drained
+			default: // Open failed before there was one
 			}
 			t.release()
 		}()

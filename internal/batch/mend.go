@@ -1,0 +1,130 @@
+package batch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// refreshing is how long a batch that has a leader waits to hear whether it still
+// is the leader.
+const refreshing = 500 * time.Millisecond
+
+// stumble notes that sending to a partition has failed, and tries again later if
+// that is not too often.
+func (b *Batcher) stumble(p *partition, cause error) {
+	p.tries++
+	if b.cfg.MostRetries >= 0 && p.tries > b.cfg.MostRetries {
+		p.giveUp(cause)
+		return
+	}
+	if p.batch != nil && p.batch.built {
+		b.cfg.Home.Retries.Add(1)
+		// Without a sequence nothing ties it to what was sent before: what was
+		// given up meanwhile stays behind.
+		p.batch.built = p.batch.numbered
+	}
+	b.mend(p, cause)
+}
+
+// giveUp returns the batch that was tried too often, or what would be in it.
+func (p *partition) giveUp(cause error) {
+	if batch := p.batch; batch != nil {
+		outs := p.b.returning()
+		p.b.failed(batch, cause, outs)
+		p.b.hand(outs)
+		p.next()
+		p.b.recycle(batch)
+		p.tries = 0
+	} else {
+		p.giveBack(cause, cause)
+	}
+	p.release()
+}
+
+// mend has a goroutine find out where to send to.
+func (b *Batcher) mend(p *partition, cause error) {
+	p.mu.Lock()
+	p.state = mending
+	p.mu.Unlock()
+	b.menders.Go(func() {
+		if err := p.find(); err != nil {
+			p.giveBack(cmp.Or(cause, err), err)
+		}
+		p.release()
+	})
+}
+
+// find waits as long as it takes to have a leader, and a new identity if there is
+// none, or until nobody waits for that any more.
+func (p *partition) find() error {
+	b := p.b
+	if p.tries > 0 {
+		if err := b.wait(b.cfg.RetryWait(p.tries)); err != nil {
+			return err
+		}
+	}
+	if !p.sweep() {
+		return errNobody
+	}
+	if err := b.identify(); err != nil {
+		return err
+	}
+	return b.find(p.topic, func() error {
+		ctx := b.ending
+		if _, err := b.cfg.Cluster.Leader(p.topic, p.id); err == nil {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, refreshing)
+			defer cancel()
+		}
+		err := b.cfg.Cluster.Ask(ctx, p.topic)
+		// What is wrong may be wrong with others of its partitions only.
+		_, unled := b.cfg.Cluster.Leader(p.topic, p.id)
+		if unled == nil {
+			return nil
+		}
+		if _, ok := err.(sarama.KError); ok { //nolint:errorlint // as it is
+			if all, _ := b.cfg.Cluster.Topic(p.topic); len(all) > 0 {
+				return unled
+			}
+		}
+		return cmp.Or(err, unled)
+	}, p.sweep)
+}
+
+// errNobody ends a question that nobody waits for any more.
+var errNobody = errors.New("nobody waits for the outcome any more")
+
+// find asks about a topic until there is an answer. It ends without one when that
+// is final, when nobody waits for it any more, or when the batcher is ending.
+func (b *Batcher) find(topic string, ask func() error, live func() bool) error {
+	var unknown time.Time // since when the cluster denies the topic
+	for n := 1; ; n++ {
+		err := ask()
+		if err == nil {
+			return nil
+		}
+		if end := b.over(); end != nil {
+			return end
+		}
+		now := time.Now()
+		switch {
+		case !errors.Is(err, sarama.ErrUnknownTopicOrPartition):
+			unknown = time.Time{}
+		case unknown.IsZero():
+			unknown = now
+		case now.Sub(unknown) >= b.cfg.UnknownTopic:
+			b.cfg.Suspect(topic)
+			return &LookupError{Err: err}
+		}
+		if b.cfg.Final(err) || !live() {
+			return &LookupError{Err: err}
+		}
+		if err := b.wait(b.cfg.AskWait(n)); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package batch
+
+import (
+	"sync"
+	"time"
+
+	"github.com/saramakit/producer/internal/record"
+)
+
+// state says who sees to a partition. Only they change it, and what is said to
+// be theirs; everybody may add to the queue.
+type state uint8
+
+const (
+	idle    state = iota // nobody: there are no records
+	waiting              // a sender has it in its list, or is about to get it
+	flying               // a batch is built, or with a broker
+	mending              // a goroutine waits for its leader, or for another try
+)
+
+// partition holds the records of a partition, of which one batch at a time is
+// on its way: so they stay in order whatever becomes of it.
+type partition struct {
+	b     *Batcher
+	topic string
+	id    int32
+
+	// placed and placedBytes are the placer's, until it puts them into queue.
+	placed      []*record.Record
+	placedBytes int
+
+	mu    sync.Mutex // held for a few instructions
+	state state
+	queue []*record.Record
+	bytes int
+	since time.Time // when the first of the queue came
+	// sender is who had it last.
+	sender *sender
+
+	// What follows belongs to whoever sees to the partition.
+
+	batch  *Batch   // on its way, or to be sent again
+	halves []*Batch // to be sent after it
+	// tries is how often something has failed since the last success.
+	tries int
+	// most is how large a batch may be.
+	most int
+	// epoch and sequence are for the next batch of an idempotent producer.
+	epoch    int
+	sequence int32
+}
+
+// put adds what was placed to the queue, and sees to it that somebody cares.
+func (p *partition) put(since time.Time) {
+	n, bytes := len(p.placed), p.placedBytes
+	p.mu.Lock()
+	if len(p.queue) == 0 {
+		p.since = since
+	}
+	p.queue = append(p.queue, p.placed...)
+	p.bytes += bytes
+	before, s := p.state, p.sender
+	if before == idle {
+		p.state = waiting
+	}
+	full := p.bytes >= p.most
+	p.mu.Unlock()
+	clear(p.placed)
+	p.placed, p.placedBytes = p.placed[:0], 0
+
+	switch {
+	case before == idle:
+		p.b.busy.Add(1)
+		p.b.route(p)
+	case before == waiting && s != nil:
+		s.more(n, bytes, full)
+	}
+}
+
+// cut takes records from the queue for a batch: as many as fit, and no more than
+// limit, 0: no limit. Requires: mu held.
+func (p *partition) cut(into []*record.Record, limit int) (records []*record.Record, bytes int) {
+	n, bytes := len(p.queue), batchOverhead+p.bytes
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	if bytes >= p.most || n < len(p.queue) {
+		bytes = batchOverhead
+		for i, r := range p.queue[:n] {
+			size := r.Wire()
+			if i > 0 && bytes+size >= p.most {
+				n = i
+				break
+			}
+			bytes += size
+		}
+	}
+	records = append(into, p.queue[:n]...)
+	rest := copy(p.queue, p.queue[n:])
+	clear(p.queue[rest:])
+	p.queue = p.queue[:rest]
+	p.bytes -= bytes - batchOverhead
+	return records, bytes
+}
+
+// release lets go of a partition whose batch is done: what has come meanwhile is
+// sent next.
+func (p *partition) release() {
+	p.mu.Lock()
+	more := p.batch != nil || len(p.queue) > 0
+	if more {
+		p.state = waiting
+	} else {
+		p.state = idle
+	}
+	p.mu.Unlock()
+	if more {
+		p.b.route(p)
+	} else {
+		p.b.busy.Done()
+	}
+}
+
+// next makes the next half the batch to be sent, if there is one.
+func (p *partition) next() {
+	p.batch = nil
+	if len(p.halves) > 0 {
+		p.batch = p.halves[0]
+		p.halves = p.halves[1:]
+	}
+}
+
+// sweep returns the records of the queue that were given up. It reports whether
+// anybody still waits for anything.
+func (p *partition) sweep() bool {
+	p.mu.Lock()
+	queue := p.queue
+	p.queue = nil
+	p.mu.Unlock()
+
+	left := p.b.sweep(queue)
+	bytes := 0
+	for _, r := range left {
+		bytes += r.Wire()
+	}
+	p.mu.Lock()
+	for _, r := range p.queue { // they came meanwhile
+		bytes += r.Wire()
+		left = append(left, r)
+	}
+	p.queue, p.bytes = left, bytes
+	live := len(left) > 0
+	p.mu.Unlock()
+
+	for _, batch := range append([]*Batch{p.batch}, p.halves...) {
+		live = live || batch.live()
+	}
+	return live
+}
+
+// sweep returns those of the records that were given up, and keeps the others.
+func (b *Batcher) sweep(records []*record.Record) (left []*record.Record) {
+	outs := b.returning()
+	left = records[:0]
+	for _, r := range records {
+		if r.Completed() {
+			*outs = append(*outs, Outcome{Record: r, Err: record.ErrRefused, NotWritten: r.Attempts() == 0})
+		} else {
+			left = append(left, r)
+		}
+	}
+	clear(records[len(left):])
+	b.hand(outs)
+	return left
+}
+
+// giveBack returns all records of a partition: those that were in a batch with
+// sent, the others with queued.
+func (p *partition) giveBack(sent, queued error) {
+	outs := p.b.returning()
+	for p.batch != nil {
+		p.b.failed(p.batch, sent, outs)
+		p.next()
+	}
+	p.mu.Lock()
+	for _, r := range p.queue {
+		*outs = append(*outs, Outcome{Record: r, Err: queued, NotWritten: r.Attempts() == 0})
+	}
+	clear(p.queue)
+	p.queue, p.bytes = p.queue[:0], 0
+	p.mu.Unlock()
+	p.tries = 0
+	p.b.hand(outs)
+}

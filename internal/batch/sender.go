@@ -1,0 +1,322 @@
+package batch
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// sender sends the batches of all partitions that a broker leads, together if
+// they are ready together. Its goroutine is the only one that uses the
+// connection, which may wait for long: for the broker to be connected, or to
+// read.
+type sender struct {
+	b      *Batcher
+	broker Broker
+
+	// broken says that the connection has failed, and is to be closed.
+	broken atomic.Bool
+
+	mu      sync.Mutex // held for a few instructions
+	waiting []*partition
+	// messages and bytes are what they hold, as far as it matters.
+	messages, bytes int
+	// due is when they are to be sent, zero if there are none.
+	due time.Time
+	// sleeping says that the goroutine waits, until it is woken or it is wakeAt.
+	sleeping bool
+	wakeAt   time.Time // zero: until it is woken
+	over     bool      // its goroutine has ended
+
+	wake  chan struct{} // holds one signal
+	spare []*partition  // the goroutine's
+}
+
+// idleness is for how long a sender has nothing to do before it ends: brokers
+// come and go.
+const idleness = 5 * time.Minute
+
+// requestMargin is what sarama leaves of a request for the rest of it.
+const requestMargin = 10 << 10
+
+// route gives a partition that has something to send to the sender of its leader,
+// or to a goroutine that finds out who that is. The state is waiting, and the
+// caller's to change.
+func (b *Batcher) route(p *partition) {
+	broker, err := b.cfg.Cluster.Leader(p.topic, p.id)
+	if err != nil || b.aborted() {
+		b.mend(p, err)
+		return
+	}
+	for !b.sender(broker).add(p) {
+		continue // it has just ended
+	}
+}
+
+func (b *Batcher) sender(broker Broker) *sender {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.senders[broker]
+	if s == nil {
+		s = &sender{b: b, broker: broker, wake: make(chan struct{}, 1)}
+		b.senders[broker] = s
+		b.sending.Go(s.run)
+	}
+	return s
+}
+
+// add puts a partition into the list. It reports false if the sender has ended.
+func (s *sender) add(p *partition) bool {
+	p.mu.Lock()
+	p.sender = s
+	n, bytes, due := len(p.queue), p.bytes, p.since.Add(s.b.linger)
+	urgent := bytes >= p.most || p.batch != nil
+	p.mu.Unlock()
+
+	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return false
+	}
+	s.waiting = append(s.waiting, p)
+	s.messages += n
+	s.bytes += bytes
+	if urgent || s.enough() {
+		due = time.Time{}
+	}
+	s.hasten(due)
+	return true
+}
+
+// more notes that a partition of the list has more records.
+func (s *sender) more(n, bytes int, full bool) {
+	s.mu.Lock()
+	s.messages += n
+	s.bytes += bytes
+	if len(s.waiting) == 0 || !full && !s.enough() {
+		s.mu.Unlock()
+		return
+	}
+	s.hasten(time.Time{})
+}
+
+// enough reports whether there is so much that it need not linger.
+func (s *sender) enough() bool {
+	flush := &s.b.cfg.Sarama.Producer.Flush
+	return flush.Messages > 0 && s.messages >= flush.Messages || flush.Bytes > 0 && s.bytes >= flush.Bytes
+}
+
+// hasten sees to it that what is in the list is sent at that time, or before.
+// Requires: mu held, which it lets go of.
+func (s *sender) hasten(due time.Time) {
+	if len(s.waiting) == 1 || due.Before(s.due) {
+		s.due = due
+	}
+	wake := s.sleeping && (s.wakeAt.IsZero() || s.due.Before(s.wakeAt))
+	if wake {
+		s.sleeping = false
+	}
+	s.mu.Unlock()
+	if wake {
+		s.signal()
+	}
+}
+
+func (s *sender) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next waits until there is something to send and returns the partitions, nil if
+// the sender is to end.
+func (s *sender) next() []*partition {
+	timer := time.NewTimer(idleness)
+	defer timer.Stop()
+	timeout := false
+	for {
+		if s.broken.CompareAndSwap(true, false) {
+			s.broker.Close()
+		}
+		wait := idleness
+		s.mu.Lock()
+		s.sleeping, s.wakeAt = false, time.Time{}
+		if len(s.waiting) > 0 {
+			wait = time.Until(s.due)
+			if wait <= 0 || s.b.ending.Err() != nil {
+				list := s.waiting
+				s.waiting, s.spare = s.spare[:0], list
+				s.messages, s.bytes = 0, 0
+				s.mu.Unlock()
+				return list
+			}
+			s.wakeAt = s.due
+		} else if timeout {
+			s.over = true
+			s.mu.Unlock()
+			return nil
+		}
+		s.sleeping = true
+		s.mu.Unlock()
+		timer.Reset(wait)
+		select {
+		case <-s.wake:
+			timeout = false
+		case <-timer.C:
+			timeout = true
+		case <-s.b.ending.Done():
+			if !s.lastly() {
+				return nil
+			}
+		}
+	}
+}
+
+// lastly waits for work when the batcher is ending. It reports false when there
+// will be none.
+func (s *sender) lastly() bool {
+	s.mu.Lock()
+	some := len(s.waiting) > 0
+	s.sleeping, s.wakeAt = !some, time.Time{}
+	s.mu.Unlock()
+	if some {
+		return true
+	}
+	select {
+	case <-s.wake:
+		return true
+	case <-s.b.stop:
+		return false
+	}
+}
+
+// run sends until it is told to end, or has had nothing to do for long.
+func (s *sender) run() {
+	defer s.forget()
+	for {
+		list := s.next()
+		if list == nil {
+			return
+		}
+		for len(list) > 0 {
+			list = s.send(list)
+		}
+		clear(s.spare)
+	}
+}
+
+// forget takes the sender out of the map.
+func (s *sender) forget() {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.b.senders[s.broker] == s {
+		delete(s.b.senders, s.broker)
+	}
+}
+
+// send sends one request with batches of those partitions, and returns those for
+// which there was no room.
+func (s *sender) send(list []*partition) (rest []*partition) {
+	b := s.b
+	if b.aborted() {
+		for _, p := range list {
+			b.mend(p, ErrAborted)
+		}
+		return nil
+	}
+	// Before any record is asked for its bytes: if there is no connection, it
+	// remains proved that they were not sent.
+	if err := s.broker.Connect(); err != nil {
+		for _, p := range list {
+			b.stumble(p, err)
+		}
+		return nil
+	}
+	var batches []*Batch
+	room, messages := int(sarama.MaxRequestSize)-requestMargin, b.cfg.Sarama.Producer.Flush.MaxMessages
+	outs := b.returning()
+	for i, p := range list {
+		batch, fits := b.take(p, room, messages, outs)
+		if !fits {
+			rest = list[i:]
+			break
+		}
+		if batch == nil {
+			continue
+		}
+		batches = append(batches, batch)
+		room -= batch.bytes
+		if messages > 0 {
+			messages = max(messages-len(batch.records), -1)
+			if messages == 0 {
+				messages = -1
+			}
+		}
+	}
+	b.hand(outs)
+	if len(batches) == 0 {
+		return rest
+	}
+	err := s.broker.Produce(batches, func(response *sarama.ProduceResponse, err error) {
+		b.answered(s, batches, response, err)
+	})
+	switch {
+	case err != nil:
+		b.answered(s, batches, nil, err)
+	case b.cfg.Sarama.Producer.RequiredAcks == sarama.NoResponse:
+		b.answered(s, batches, nil, nil)
+	}
+	return rest
+}
+
+// take makes the next batch of a partition, nil if nothing of it is left. It
+// reports false if there is no room for it: limit is how many messages there may
+// be, 0: any number, negative: none.
+func (b *Batcher) take(p *partition, room, limit int, outs *[]Outcome) (batch *Batch, fits bool) {
+	for {
+		batch = p.batch
+		if batch == nil {
+			batch = b.batch(p)
+			p.mu.Lock()
+			if batchOverhead+p.bytes > room && p.most > room || limit < 0 {
+				p.mu.Unlock()
+				b.recycle(batch)
+				return nil, false
+			}
+			p.state = flying
+			batch.records, batch.bytes = p.cut(batch.records, limit)
+			p.mu.Unlock()
+			p.batch = batch
+		} else {
+			if batch.bytes > room || limit < 0 {
+				return nil, false
+			}
+			p.mu.Lock()
+			p.state = flying
+			p.mu.Unlock()
+		}
+		if (batch.built || batch.build(b, outs)) && b.number(batch) {
+			return batch, true
+		}
+		if len(batch.records) > 0 {
+			// The epochs are used up.
+			b.mend(p, nil)
+			return nil, true
+		}
+		p.next()
+		b.recycle(batch)
+		p.mu.Lock()
+		more := p.batch != nil || len(p.queue) > 0
+		if !more {
+			p.state = idle
+		}
+		p.mu.Unlock()
+		if !more {
+			b.busy.Done()
+			return nil, true
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package batch
+
+import (
+	"math"
+	"sync"
+)
+
+// Identity is how the brokers know an idempotent producer.
+type Identity struct {
+	ID    int64
+	Epoch int16
+}
+
+// identities is the present one. Each partition counts its sequence in the epoch
+// in which it began, and goes over to the next one with a new batch: a broker
+// takes the first batch of an epoch whatever became of those before, and none
+// of an earlier epoch after it.
+type identities struct {
+	mu    sync.Mutex // held for a few instructions
+	now   Identity
+	known bool // false: the epochs of the last one are used up
+	// epoch counts the epochs of all identities.
+	epoch int
+	// renewing is closed when the one who asks for an identity is done.
+	renewing chan struct{}
+}
+
+// number gives a batch of an idempotent producer its sequence, if it has none or
+// may have another one. It reports false if there is no identity.
+func (b *Batcher) number(batch *Batch) bool {
+	if !b.cfg.Sarama.Producer.Idempotent {
+		return true
+	}
+	b.ids.mu.Lock()
+	defer b.ids.mu.Unlock()
+	if batch.numbered && (batch.doubt || batch.epoch == b.ids.epoch) {
+		return true
+	}
+	if !b.ids.known {
+		return false
+	}
+	p := batch.p
+	if p.epoch != b.ids.epoch {
+		p.epoch, p.sequence = b.ids.epoch, 0
+	}
+	batch.numbered, batch.epoch = true, p.epoch
+	batch.Wire.ProducerID, batch.Wire.ProducerEpoch = b.ids.now.ID, b.ids.now.Epoch
+	batch.Wire.FirstSequence = p.sequence
+	return true
+}
+
+// advance notes that a batch is stored.
+func (b *Batcher) advance(batch *Batch) {
+	p := batch.p
+	if !batch.numbered || p.epoch != batch.epoch {
+		return
+	}
+	// After the highest number comes 0.
+	p.sequence = int32((int64(batch.Wire.FirstSequence) + int64(len(batch.records))) & math.MaxInt32)
+}
+
+// stale reports whether the epoch of a batch is over.
+func (b *Batcher) stale(batch *Batch) bool {
+	b.ids.mu.Lock()
+	defer b.ids.mu.Unlock()
+	return batch.numbered && batch.epoch != b.ids.epoch
+}
+
+// bump ends an epoch, unless that is done.
+func (b *Batcher) bump(epoch int) {
+	b.ids.mu.Lock()
+	defer b.ids.mu.Unlock()
+	if epoch != b.ids.epoch {
+		return
+	}
+	b.ids.epoch++
+	if b.ids.now.Epoch == math.MaxInt16 {
+		b.ids.known = false
+	} else {
+		b.ids.now.Epoch++
+	}
+}
+
+// identify sees to it that there is an identity. One asks, the others wait.
+func (b *Batcher) identify() error {
+	for {
+		b.ids.mu.Lock()
+		if b.ids.known || !b.cfg.Sarama.Producer.Idempotent {
+			b.ids.mu.Unlock()
+			return nil
+		}
+		asked := b.ids.renewing
+		if asked == nil {
+			b.ids.renewing = make(chan struct{})
+		}
+		b.ids.mu.Unlock()
+		if asked != nil {
+			select {
+			case <-asked:
+			case <-b.ending.Done():
+				return b.over()
+			}
+			continue
+		}
+		id, err := b.cfg.Identify(b.ending)
+		b.ids.mu.Lock()
+		if err == nil {
+			b.ids.now, b.ids.known = id, true
+		}
+		close(b.ids.renewing)
+		b.ids.renewing = nil
+		b.ids.mu.Unlock()
+		return err
+	}
+}
