@@ -273,9 +273,12 @@ func (c *core) inCallback(ctx context.Context) bool {
 	return record.InCall(ctx, c.home) || c.callbacks.OnWorker()
 }
 
-// returned takes records back from the transport. It runs on the transport's
-// drain and waits for nothing.
+// returned takes records back from the transport. It runs on goroutines of the
+// transport and waits for nothing. Those that nobody is to be told of are
+// finished together: that is most of a producer's messages, and a good part of
+// what each costs.
 func (c *core) returned(outcomes []transport.Outcome) {
+	var delivered lot
 	for i := range outcomes {
 		o := &outcomes[i]
 		r := o.Record
@@ -297,7 +300,13 @@ func (c *core) returned(outcomes []transport.Outcome) {
 		}
 		if o.Err == nil {
 			r.ReportOwn(r.Msg.Partition, r.Msg.Offset)
-			c.decided(r, nil)
+			if r.Wait != nil || c.counts.closing.Load() || (*calls)(c).wanted(r) {
+				c.decided(r, nil)
+				continue
+			}
+			if delivered.add(r); delivered.full() {
+				c.finishLot(&delivered)
+			}
 			continue
 		}
 		partition := int32(-1)
@@ -311,6 +320,33 @@ func (c *core) returned(outcomes []transport.Outcome) {
 		}
 		c.decided(r, c.deliveryError(r, partition, status, o.Err))
 	}
+	c.finishLot(&delivered)
+}
+
+// lot is some records that were delivered, and that nobody is to be told of.
+type lot struct {
+	records [64]*record.Record
+	n       int
+}
+
+func (l *lot) add(r *record.Record) { l.records[l.n] = r; l.n++ }
+func (l *lot) full() bool           { return l.n == len(l.records) }
+
+// finishLot is finish for many.
+func (c *core) finishLot(l *lot) {
+	if l.n == 0 {
+		return
+	}
+	records := l.records[:l.n]
+	size := int64(0)
+	for _, r := range records {
+		r.Finish()
+		r.Lane.Free(r.Size())
+		size += r.Size()
+	}
+	c.budget.ReleaseAll(int64(l.n), size)
+	c.registry.FinishAll(records)
+	l.n = 0
 }
 
 func (c *core) deliveryError(r *record.Record, partition int32, status Persistence, cause error) *DeliveryError {

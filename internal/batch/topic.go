@@ -72,10 +72,14 @@ func (t *topic) sort(lot []*record.Record) []*record.Record {
 	outs := t.b.returning()
 	defer func() { t.b.hand(outs) }()
 	var p *partition
+	all, writable := t.b.cfg.Cluster.Topic(t.name)
 	for i := 0; i < len(lot); {
 		r := lot[i]
 		consistent := t.consistent(&r.Msg)
-		ids := t.known(consistent)
+		ids := writable
+		if consistent {
+			ids = all
+		}
 		if len(ids) == 0 {
 			var err error
 			if lot, err = t.await(lot, i, consistent); err != nil {
@@ -84,6 +88,7 @@ func (t *topic) sort(lot []*record.Record) []*record.Record {
 				}
 				break
 			}
+			all, writable = t.b.cfg.Cluster.Topic(t.name)
 			continue
 		}
 		i++

@@ -170,8 +170,11 @@ func (b *Budget) Acquire(
 // Release gives back the room of one message of that size. Those at the head of
 // the line get it, one after the other, as far as they fit: at once if there is
 // a lot of room, else a millisecond later.
-func (b *Budget) Release(bytes int64) {
-	b.messages.Add(-1)
+func (b *Budget) Release(bytes int64) { b.ReleaseAll(1, bytes) }
+
+// ReleaseAll is Release for so many messages, which have that size together.
+func (b *Budget) ReleaseAll(messages, bytes int64) {
+	b.messages.Add(-messages)
 	b.bytes.Add(-bytes)
 	b.released()
 }

@@ -138,26 +138,16 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 		// sarama would take the time of each attempt.
 		timestamp = now.Round(0)
 	}
-	r := &Record{
-		Msg: sarama.ProducerMessage{
-			Topic:     msg.Topic,
-			Metadata:  msg.Metadata,
-			Partition: msg.Partition, // what NewManualPartitioner reads
-			Offset:    -1,            // what stays if the broker does not tell
-			Timestamp: timestamp,
-		},
-		size:    int32(size),
-		created: timestamp,
-		Ctx:     bare(ctx),
-		Home:    home,
-	}
+	r, buf := allocate(total)
+	m := &r.Msg
+	m.Topic, m.Metadata = msg.Topic, msg.Metadata
+	m.Partition = msg.Partition // what NewManualPartitioner reads
+	m.Offset = -1               // what stays if the broker does not tell
+	m.Timestamp, r.created = timestamp, timestamp
+	r.size = int32(size)
+	r.Ctx, r.Home = bare(ctx), home
 	r.partition.Store(-1)
 
-	// One allocation for all bytes.
-	var buf []byte
-	if total > 0 {
-		buf = make([]byte, 0, total)
-	}
 	r.key, buf = key.appendTo(buf)
 	r.value, buf = value.appendTo(buf)
 	if headers > 0 {
@@ -172,6 +162,34 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	r.Msg.Key = plain(&r.key)
 	r.Msg.Value = (*gated)(r)
 	return Copy{Record: r, Wire: wire, Now: now}, nil
+}
+
+// withFew and withSome are records with room for their bytes, so that short
+// messages are one allocation.
+type withFew struct {
+	Record
+	bytes [32]byte
+}
+
+type withSome struct {
+	Record
+	bytes [128]byte
+}
+
+// allocate returns an empty record, and room for its bytes.
+func allocate(total int) (*Record, []byte) {
+	switch {
+	case total == 0:
+		return new(Record), nil
+	case total <= len(withFew{}.bytes):
+		r := new(withFew)
+		return &r.Record, r.bytes[:0:total]
+	case total <= len(withSome{}.bytes):
+		r := new(withSome)
+		return &r.Record, r.bytes[:0:total]
+	default:
+		return new(Record), make([]byte, 0, total)
+	}
 }
 
 // source is what an Encoder gave: bytes or a string, so that a StringEncoder

@@ -70,16 +70,52 @@ func (g *Registry) Finish(r *record.Record, delivered bool) {
 	s := &g.shards[r.Shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.records.Remove(r)
-	// A message that the user keeps must not keep what it was queued with.
-	r.Forget()
-	s.counts.InFlight--
+	s.finish(r)
 	if delivered {
 		s.counts.Delivered++
 	} else {
 		s.counts.Failed++
 	}
-	for len(s.marks) > 0 && s.done(s.marks[0].until[r.Shard]) {
+	s.reach(r.Shard)
+}
+
+// FinishAll is Finish for some records that were delivered, with one lock for
+// those of a shard.
+func (g *Registry) FinishAll(records []*record.Record) {
+	var of [shards]int
+	for _, r := range records {
+		of[r.Shard]++
+	}
+	for i := range g.shards {
+		if of[i] == 0 {
+			continue
+		}
+		s := &g.shards[i]
+		s.mu.Lock()
+		for _, r := range records {
+			if int(r.Shard) == i {
+				s.finish(r)
+			}
+		}
+		s.counts.Delivered += int64(of[i])
+		s.reach(uint8(i))
+		s.mu.Unlock()
+	}
+}
+
+// finish lets a record go.
+// Requires: s.mu held.
+func (s *shard) finish(r *record.Record) {
+	s.records.Remove(r)
+	// A message that the user keeps must not keep what it was queued with.
+	r.Forget()
+	s.counts.InFlight--
+}
+
+// reach notes the marks that are reached in this shard, which has that number.
+// Requires: s.mu held.
+func (s *shard) reach(number uint8) {
+	for len(s.marks) > 0 && s.done(s.marks[0].until[number]) {
 		s.marks[0].shardDone()
 		s.marks = s.marks[1:]
 	}
