@@ -47,7 +47,9 @@ func (b *Batcher) answered(s *sender, batches []*Batch, response *sarama.Produce
 			p.release()
 		case halves:
 			// Those that come are not tried in the size that was too large.
+			p.mu.Lock()
 			p.most = max(batch.bytes/2, batchOverhead+1)
+			p.mu.Unlock()
 			p.halves = append([]*Batch{batch.split(b)}, p.halves...)
 			p.release()
 		}
@@ -102,13 +104,16 @@ func (b *Batcher) judge(batch *Batch, response *sarama.ProduceResponse, outs *[]
 		batch.verdict = anew
 		return
 	}
-	batch.doubt = batch.doubt || !NeverAppended(code)
 	switch {
 	case code == sarama.ErrMessageSizeTooLarge && len(batch.records) > 1:
 		batch.verdict = halves
 	case retriable(code):
+		// Also after a code that is a proof: one for each of many attempts would
+		// be a lot to rely on.
+		batch.doubt = true
 		batch.verdict, batch.cause = again, code
 	default:
+		batch.doubt = batch.doubt || !NeverAppended(code)
 		b.failed(batch, code, outs)
 	}
 }
@@ -137,9 +142,9 @@ func (b *Batcher) failed(batch *Batch, cause error, outs *[]Outcome) {
 		*outs = append(*outs, Outcome{Record: r, Err: cause, NotWritten: !batch.doubt})
 	}
 	batch.verdict = done
-	if batch.numbered && batch.doubt {
-		// The broker may or may not have its sequence: what comes next must not
-		// depend on that.
+	if batch.numbered {
+		// Whether the broker has its sequence is not certain, or nothing to rely
+		// on: what comes next would be taken for a copy of it, and be lost.
 		b.bump(batch.epoch)
 	}
 }

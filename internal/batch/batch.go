@@ -18,7 +18,7 @@ type Batch struct {
 	// Wire is what is sent. Sent again it keeps the compressed records.
 	Wire sarama.RecordBatch
 
-	p       *partition
+	p       *part
 	bytes   int // at most, uncompressed
 	records []*record.Record
 	// wires are the records of Wire, pointers leads to each of them.
@@ -39,7 +39,7 @@ type Batch struct {
 }
 
 // batch returns an empty batch.
-func (b *Batcher) batch(p *partition) *Batch {
+func (b *Batcher) batch(p *part) *Batch {
 	batch := b.batches.Get().(*Batch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	batch.p, batch.Topic, batch.Partition = p, p.topic, p.id
 	return batch

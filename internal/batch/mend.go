@@ -15,7 +15,7 @@ const refreshing = 500 * time.Millisecond
 
 // stumble notes that sending to a partition has failed, and tries again later if
 // that is not too often.
-func (b *Batcher) stumble(p *partition, cause error) {
+func (b *Batcher) stumble(p *part, cause error) {
 	p.tries++
 	if b.cfg.MostRetries >= 0 && p.tries > b.cfg.MostRetries {
 		p.giveUp(cause)
@@ -31,7 +31,7 @@ func (b *Batcher) stumble(p *partition, cause error) {
 }
 
 // giveUp returns the batch that was tried too often, or what would be in it.
-func (p *partition) giveUp(cause error) {
+func (p *part) giveUp(cause error) {
 	if batch := p.batch; batch != nil {
 		outs := p.b.returning()
 		p.b.failed(batch, cause, outs)
@@ -46,7 +46,7 @@ func (p *partition) giveUp(cause error) {
 }
 
 // mend has a goroutine find out where to send to.
-func (b *Batcher) mend(p *partition, cause error) {
+func (b *Batcher) mend(p *part, cause error) {
 	p.mu.Lock()
 	p.state = mending
 	p.mu.Unlock()
@@ -60,7 +60,7 @@ func (b *Batcher) mend(p *partition, cause error) {
 
 // find waits as long as it takes to have a leader, and a new identity if there is
 // none, or until nobody waits for that any more.
-func (p *partition) find() error {
+func (p *part) find() error {
 	b := p.b
 	if p.tries > 0 {
 		if err := b.wait(b.cfg.RetryWait(p.tries)); err != nil {

@@ -18,9 +18,9 @@ const (
 	mending              // a goroutine waits for its leader, or for another try
 )
 
-// partition holds the records of a partition, of which one batch at a time is
+// part holds the records of a partition, of which one batch at a time is
 // on its way: so they stay in order whatever becomes of it.
-type partition struct {
+type part struct {
 	b     *Batcher
 	topic string
 	id    int32
@@ -36,6 +36,8 @@ type partition struct {
 	since time.Time // when the first of the queue came
 	// sender is who had it last.
 	sender *sender
+	// most is how large a batch may be.
+	most int
 
 	// What follows belongs to whoever sees to the partition.
 
@@ -43,15 +45,13 @@ type partition struct {
 	halves []*Batch // to be sent after it
 	// tries is how often something has failed since the last success.
 	tries int
-	// most is how large a batch may be.
-	most int
 	// epoch and sequence are for the next batch of an idempotent producer.
 	epoch    int
 	sequence int32
 }
 
 // put adds what was placed to the queue, and sees to it that somebody cares.
-func (p *partition) put(since time.Time) {
+func (p *part) put(since time.Time) {
 	n, bytes := len(p.placed), p.placedBytes
 	p.mu.Lock()
 	if len(p.queue) == 0 {
@@ -79,7 +79,7 @@ func (p *partition) put(since time.Time) {
 
 // cut takes records from the queue for a batch: as many as fit, and no more than
 // limit, 0: no limit. Requires: mu held.
-func (p *partition) cut(into []*record.Record, limit int) (records []*record.Record, bytes int) {
+func (p *part) cut(into []*record.Record, limit int) (records []*record.Record, bytes int) {
 	n, bytes := len(p.queue), batchOverhead+p.bytes
 	if limit > 0 {
 		n = min(n, limit)
@@ -105,7 +105,7 @@ func (p *partition) cut(into []*record.Record, limit int) (records []*record.Rec
 
 // release lets go of a partition whose batch is done: what has come meanwhile is
 // sent next.
-func (p *partition) release() {
+func (p *part) release() {
 	p.mu.Lock()
 	more := p.batch != nil || len(p.queue) > 0
 	if more {
@@ -122,7 +122,7 @@ func (p *partition) release() {
 }
 
 // next makes the next half the batch to be sent, if there is one.
-func (p *partition) next() {
+func (p *part) next() {
 	p.batch = nil
 	if len(p.halves) > 0 {
 		p.batch = p.halves[0]
@@ -132,7 +132,7 @@ func (p *partition) next() {
 
 // sweep returns the records of the queue that were given up. It reports whether
 // anybody still waits for anything.
-func (p *partition) sweep() bool {
+func (p *part) sweep() bool {
 	p.mu.Lock()
 	queue := p.queue
 	p.queue = nil
@@ -176,7 +176,7 @@ func (b *Batcher) sweep(records []*record.Record) (left []*record.Record) {
 
 // giveBack returns all records of a partition: those that were in a batch with
 // sent, the others with queued.
-func (p *partition) giveBack(sent, queued error) {
+func (p *part) giveBack(sent, queued error) {
 	outs := p.b.returning()
 	for p.batch != nil {
 		p.b.failed(p.batch, sent, outs)

@@ -20,7 +20,7 @@ type sender struct {
 	broken atomic.Bool
 
 	mu      sync.Mutex // held for a few instructions
-	waiting []*partition
+	waiting []*part
 	// messages and bytes are what they hold, as far as it matters.
 	messages, bytes int
 	// due is when they are to be sent, zero if there are none.
@@ -31,7 +31,7 @@ type sender struct {
 	over     bool      // its goroutine has ended
 
 	wake  chan struct{} // holds one signal
-	spare []*partition  // the goroutine's
+	spare []*part       // the goroutine's
 }
 
 // idleness is for how long a sender has nothing to do before it ends: brokers
@@ -44,7 +44,7 @@ const requestMargin = 10 << 10
 // route gives a partition that has something to send to the sender of its leader,
 // or to a goroutine that finds out who that is. The state is waiting, and the
 // caller's to change.
-func (b *Batcher) route(p *partition) {
+func (b *Batcher) route(p *part) {
 	broker, err := b.cfg.Cluster.Leader(p.topic, p.id)
 	if err != nil || b.aborted() {
 		b.mend(p, err)
@@ -68,7 +68,7 @@ func (b *Batcher) sender(broker Broker) *sender {
 }
 
 // add puts a partition into the list. It reports false if the sender has ended.
-func (s *sender) add(p *partition) bool {
+func (s *sender) add(p *part) bool {
 	p.mu.Lock()
 	p.sender = s
 	n, bytes, due := len(p.queue), p.bytes, p.since.Add(s.b.linger)
@@ -133,7 +133,7 @@ func (s *sender) signal() {
 
 // next waits until there is something to send and returns the partitions, nil if
 // the sender is to end.
-func (s *sender) next() []*partition {
+func (s *sender) next() []*part {
 	timer := time.NewTimer(idleness)
 	defer timer.Stop()
 	timeout := false
@@ -219,7 +219,7 @@ func (s *sender) forget() {
 
 // send sends one request with batches of those partitions, and returns those for
 // which there was no room.
-func (s *sender) send(list []*partition) (rest []*partition) {
+func (s *sender) send(list []*part) (rest []*part) {
 	b := s.b
 	if b.aborted() {
 		for _, p := range list {
@@ -275,7 +275,7 @@ func (s *sender) send(list []*partition) (rest []*partition) {
 // take makes the next batch of a partition, nil if nothing of it is left. It
 // reports false if there is no room for it: limit is how many messages there may
 // be, 0: any number, negative: none.
-func (b *Batcher) take(p *partition, room, limit int, outs *[]Outcome) (batch *Batch, fits bool) {
+func (b *Batcher) take(p *part, room, limit int, outs *[]Outcome) (batch *Batch, fits bool) {
 	for {
 		batch = p.batch
 		if batch == nil {

@@ -1,11 +1,13 @@
 package batch
 
 import (
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
 
+	"github.com/saramakit/producer/internal/partition"
 	"github.com/saramakit/producer/internal/record"
 )
 
@@ -22,12 +24,11 @@ type topic struct {
 	placing bool
 
 	// What follows belongs to that goroutine.
-	spare       []*record.Record // the inbox before
-	partitioner sarama.Partitioner
-	dynamic     sarama.DynamicConsistencyPartitioner // partitioner, nil if it is none
-	partitions  map[int32]*partition
+	spare      []*record.Record // the inbox before
+	chooser    partition.Chooser
+	partitions map[int32]*part
 	// touched are the partitions that have been given records of this lot.
-	touched []*partition
+	touched []*part
 }
 
 // mostPause is how long records may stay in an inbox, if they linger at all: to
@@ -35,7 +36,7 @@ type topic struct {
 const mostPause = time.Millisecond
 
 func newTopic(b *Batcher, name string) *topic {
-	return &topic{b: b, name: name, partitions: make(map[int32]*partition)}
+	return &topic{b: b, name: name, partitions: make(map[int32]*part)}
 }
 
 // place takes records from the inbox, a lot at a time, until there are none.
@@ -71,18 +72,13 @@ func (t *topic) place() {
 func (t *topic) sort(lot []*record.Record) []*record.Record {
 	outs := t.b.returning()
 	defer func() { t.b.hand(outs) }()
-	var p *partition
+	var p *part
 	all, writable := t.b.cfg.Cluster.Topic(t.name)
 	for i := 0; i < len(lot); {
 		r := lot[i]
-		consistent := t.consistent(&r.Msg)
-		ids := writable
-		if consistent {
-			ids = all
-		}
-		if len(ids) == 0 {
-			var err error
-			if lot, err = t.await(lot, i, consistent); err != nil {
+		id, err := t.choose(&r.Msg, all, writable)
+		if errors.Is(err, partition.ErrNowhere) {
+			if lot, err = t.await(lot, i, len(all) > 0); err != nil {
 				for _, r := range lot[i:] {
 					*outs = append(*outs, Outcome{Record: r, Err: err, NotWritten: true})
 				}
@@ -92,10 +88,11 @@ func (t *topic) sort(lot []*record.Record) []*record.Record {
 			continue
 		}
 		i++
-		if err := t.choose(&r.Msg, ids); err != nil {
+		if err != nil {
 			*outs = append(*outs, Outcome{Record: r, Err: err, NotWritten: true})
 			continue
 		}
+		r.Msg.Partition = id
 		if p == nil || p.id != r.Msg.Partition {
 			p = t.partition(r.Msg.Partition)
 		}
@@ -108,57 +105,36 @@ func (t *topic) sort(lot []*record.Record) []*record.Record {
 	return lot
 }
 
-func (t *topic) partition(id int32) *partition {
+func (t *topic) partition(id int32) *part {
 	p := t.partitions[id]
 	if p == nil {
-		p = &partition{b: t.b, topic: t.name, id: id, most: t.b.cfg.Sarama.Producer.MaxMessageBytes}
+		p = &part{b: t.b, topic: t.name, id: id, most: t.b.cfg.Sarama.Producer.MaxMessageBytes}
 		t.partitions[id] = p
 	}
 	return p
 }
 
-// consistent reports whether the message may go to a partition without a leader,
-// as sarama's producer asks it.
-func (t *topic) consistent(msg *sarama.ProducerMessage) bool {
-	if t.partitioner == nil {
-		t.partitioner = t.b.cfg.Sarama.Producer.Partitioner(t.name)
-		t.dynamic, _ = t.partitioner.(sarama.DynamicConsistencyPartitioner) // nil if it is none
+// choose chooses the partition of a message.
+func (t *topic) choose(msg *sarama.ProducerMessage, all, writable []int32) (int32, error) {
+	if t.chooser == nil {
+		ctor := t.b.cfg.Sarama.Producer.Partitioner
+		chooser, ok := ctor(t.name).(partition.Chooser)
+		if !ok {
+			chooser, _ = partition.Guard(ctor, nil)(t.name).(partition.Chooser) // it is one
+		}
+		t.chooser = chooser
 	}
-	if t.dynamic != nil {
-		return t.dynamic.MessageRequiresConsistency(msg)
-	}
-	return t.partitioner.RequiresConsistency()
+	return t.chooser.Choose(msg, all, writable)
 }
 
-// choose chooses the partition of a message among those.
-func (t *topic) choose(msg *sarama.ProducerMessage, ids []int32) error {
-	choice, err := t.partitioner.Partition(msg, int32(len(ids)))
-	switch {
-	case err != nil:
-		return err
-	case choice < 0 || int(choice) >= len(ids):
-		return sarama.ErrInvalidPartition
-	}
-	msg.Partition = ids[choice]
-	return nil
-}
-
-// known returns the partitions that there are to choose from.
-func (t *topic) known(consistent bool) []int32 {
-	all, writable := t.b.cfg.Cluster.Topic(t.name)
-	if consistent {
-		return all
-	}
-	return writable
-}
-
-// await waits until there are partitions to choose from. Meanwhile those of the
-// lot that were given up leave it, from i on, and new ones come.
-func (t *topic) await(lot []*record.Record, i int, consistent bool) ([]*record.Record, error) {
+// await waits until there are partitions, or such that have a leader. Meanwhile
+// those of the lot that were given up leave it, from i on, and new ones come.
+func (t *topic) await(lot []*record.Record, i int, writable bool) ([]*record.Record, error) {
 	err := t.b.find(t.name, func() error {
 		err := t.b.cfg.Cluster.Ask(t.b.ending, t.name)
+		all, led := t.b.cfg.Cluster.Topic(t.name)
 		switch {
-		case len(t.known(consistent)) > 0:
+		case len(led) > 0, len(all) > 0 && !writable:
 			return nil
 		case err == nil:
 			return sarama.ErrLeaderNotAvailable

@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/saramakit/producer/internal/budget"
@@ -34,6 +35,8 @@ type Set struct {
 	// enough.
 	low   int64
 	lanes sync.Map // topic -> *Lane
+	// last is the lane that was looked up last: most producers have few.
+	last atomic.Pointer[Lane]
 
 	stop context.CancelFunc
 	ctx  context.Context //nolint:containedctx // ends the checks; it belongs to the set, not to a call
@@ -66,8 +69,12 @@ func New(cfg Config) *Set {
 
 // Use returns the lane of a topic to a sender, who must Leave it once.
 func (s *Set) Use(topic string) *Lane {
+	if l := s.last.Load(); l != nil && l.topic == topic && l.use() {
+		return l
+	}
 	for {
 		if l := s.Find(topic); l != nil && l.use() {
+			s.last.Store(l)
 			return l
 		}
 		l := &Lane{set: s, topic: topic, queue: record.Queue{Kind: record.OfLane}}

@@ -142,6 +142,60 @@ func (g *guard) MessageRequiresConsistency(msg *sarama.ProducerMessage) (require
 	return g.inner.RequiresConsistency()
 }
 
+// Chooser is a guarded partitioner for a caller who asks both questions at once,
+// which costs half.
+type Chooser interface {
+	// Choose chooses one of all partitions if the message requires that, else of
+	// the writable ones. It returns ErrNowhere, and chooses nothing, if there are
+	// none of those.
+	Choose(msg *sarama.ProducerMessage, all, writable []int32) (id int32, err error)
+}
+
+var _ Chooser = (*guard)(nil)
+
+// ErrNowhere says that there is no partition to choose from.
+var ErrNowhere = errors.New("no partition is known that the message may go to")
+
+// Choose asks the inner partitioner.
+func (g *guard) Choose(msg *sarama.ProducerMessage, all, writable []int32) (id int32, err error) {
+	if g.construct() != nil {
+		return -1, g.broken
+	}
+	// Deferred first, so that it runs last: a panic of around is caught too.
+	defer func() {
+		if err != nil {
+			id = -1
+		}
+	}()
+	defer recovered(&err)
+	placed := false
+	token := g.around.Before(msg)
+	defer func() { g.around.After(msg, token, placed) }()
+
+	consistent := false
+	if g.dynamic != nil {
+		consistent = g.dynamic.MessageRequiresConsistency(msg)
+	} else {
+		consistent = g.inner.RequiresConsistency()
+	}
+	ids := writable
+	if consistent {
+		ids = all
+	}
+	if len(ids) == 0 {
+		return -1, ErrNowhere
+	}
+	choice, err := g.inner.Partition(msg, int32(len(ids)))
+	switch {
+	case err != nil:
+		return -1, err
+	case choice < 0 || int(choice) >= len(ids):
+		return -1, sarama.ErrInvalidPartition
+	}
+	placed = true
+	return ids[choice], nil
+}
+
 // construct makes inner, once, and returns broken.
 func (g *guard) construct() error {
 	if g.constructed {
