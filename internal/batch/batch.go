@@ -46,9 +46,10 @@ func (b *Batcher) batch(p *part) *Batch {
 }
 
 // recycle keeps the memory of a batch for another one. Nobody has it any more.
+// What the records for the wire point to stays until it is overwritten, or the
+// pool is emptied: to clear them costs more than to fill them.
 func (b *Batcher) recycle(batch *Batch) {
 	clear(batch.records)
-	clear(batch.wires)
 	*batch = Batch{records: batch.records[:0], wires: batch.wires[:0], pointers: batch.pointers[:0]}
 	b.batches.Put(batch)
 }
@@ -71,7 +72,6 @@ func (batch *Batch) live() bool {
 // any are left.
 func (batch *Batch) build(b *Batcher, outs *[]Outcome) bool {
 	n := len(batch.records)
-	clear(batch.wires)
 	if cap(batch.wires) < n {
 		batch.wires = make([]sarama.Record, n)
 		batch.pointers = make([]*sarama.Record, n)

@@ -205,8 +205,7 @@ func (b *Batcher) returning() *[]Outcome {
 func (b *Batcher) hand(outs *[]Outcome) {
 	if len(*outs) > 0 {
 		b.cfg.Sink(*outs)
-		clear(*outs)
-		*outs = (*outs)[:0]
+		*outs = (*outs)[:0] // overwritten soon, or dropped with the pool
 	}
 	b.outcomes.Put(outs)
 }

@@ -57,7 +57,12 @@ func (p *part) put(since time.Time) {
 	if len(p.queue) == 0 {
 		p.since = since
 	}
-	p.queue = append(p.queue, p.placed...)
+	if len(p.queue) == 0 {
+		p.queue, p.placed = p.placed, p.queue
+	} else {
+		p.queue = append(p.queue, p.placed...)
+		clear(p.placed)
+	}
 	p.bytes += bytes
 	before, s := p.state, p.sender
 	if before == idle {
@@ -65,7 +70,6 @@ func (p *part) put(since time.Time) {
 	}
 	full := p.bytes >= p.most
 	p.mu.Unlock()
-	clear(p.placed)
 	p.placed, p.placedBytes = p.placed[:0], 0
 
 	switch {
@@ -94,6 +98,10 @@ func (p *part) cut(into []*record.Record, limit int) (records []*record.Record, 
 			}
 			bytes += size
 		}
+	}
+	if n == len(p.queue) {
+		records, p.queue, p.bytes = p.queue, into, 0
+		return records, bytes
 	}
 	records = append(into, p.queue[:n]...)
 	rest := copy(p.queue, p.queue[n:])

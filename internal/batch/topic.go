@@ -92,7 +92,7 @@ func (t *topic) sort(lot []*record.Record) []*record.Record {
 			*outs = append(*outs, Outcome{Record: r, Err: err, NotWritten: true})
 			continue
 		}
-		r.Msg.Partition = id
+		r.Msg.Partition, r.Placed = id, true
 		if p == nil || p.id != r.Msg.Partition {
 			p = t.partition(r.Msg.Partition)
 		}

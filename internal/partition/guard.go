@@ -74,6 +74,9 @@ type guard struct {
 	inner   sarama.Partitioner
 	dynamic sarama.DynamicConsistencyPartitioner // inner, nil if it is none
 	around  Around
+	// blind says that inner does not look at values: then around is left out of
+	// Choose.
+	blind bool
 
 	// broken is why there is no inner; the outcome of every message.
 	broken error
@@ -147,7 +150,7 @@ func (g *guard) MessageRequiresConsistency(msg *sarama.ProducerMessage) (require
 type Chooser interface {
 	// Choose chooses one of all partitions if the message requires that, else of
 	// the writable ones. It returns ErrNowhere, and chooses nothing, if there are
-	// none of those.
+	// none of those. Whether a partition was chosen it tells nobody else.
 	Choose(msg *sarama.ProducerMessage, all, writable []int32) (id int32, err error)
 }
 
@@ -168,10 +171,10 @@ func (g *guard) Choose(msg *sarama.ProducerMessage, all, writable []int32) (id i
 		}
 	}()
 	defer recovered(&err)
-	placed := false
-	token := g.around.Before(msg)
-	defer func() { g.around.After(msg, token, placed) }()
-
+	if !g.blind {
+		token := g.around.Before(msg)
+		defer func() { g.around.After(msg, token, err == nil) }()
+	}
 	consistent := false
 	if g.dynamic != nil {
 		consistent = g.dynamic.MessageRequiresConsistency(msg)
@@ -192,7 +195,6 @@ func (g *guard) Choose(msg *sarama.ProducerMessage, all, writable []int32) (id i
 	case choice < 0 || int(choice) >= len(ids):
 		return -1, sarama.ErrInvalidPartition
 	}
-	placed = true
 	return ids[choice], nil
 }
 
@@ -213,6 +215,7 @@ func (g *guard) callConstructor() (err error) {
 		return ErrNoPartitioner
 	}
 	g.dynamic, _ = g.inner.(sarama.DynamicConsistencyPartitioner) // nil if it is none
+	_, g.blind = g.inner.(*byKey)
 	return nil
 }
 

@@ -20,25 +20,25 @@ const (
 // so that nobody's keys move who comes from bare sarama, and [Sticky] for
 // messages without.
 func New(topic string) sarama.Partitioner {
-	return sarama.NewCustomPartitioner(sarama.WithCustomFallbackPartitioner(NewSticky(topic)))(topic)
+	return &byKey{Partitioner: sarama.NewHashPartitioner(topic), sticky: NewSticky(topic)}
 }
 
 // Java puts keys where the Java client does (murmur2), and is [Sticky] for
 // messages without.
 func Java(topic string) sarama.Partitioner {
-	return &java{Partitioner: sarama.NewMurmur2Partitioner(topic), sticky: NewSticky(topic)}
+	return &byKey{Partitioner: sarama.NewMurmur2Partitioner(topic), sticky: NewSticky(topic)}
 }
 
-// java is sarama's murmur2 partitioner, which does not let its fallback be
-// replaced.
-type java struct {
+// byKey is a partitioner of sarama's for keys, and another one for messages
+// without. Neither of them asks a value for more than its length.
+type byKey struct {
 	sarama.Partitioner
 	sticky sarama.Partitioner
 }
 
-var _ sarama.DynamicConsistencyPartitioner = (*java)(nil)
+var _ sarama.DynamicConsistencyPartitioner = (*byKey)(nil)
 
-func (p *java) Partition(msg *sarama.ProducerMessage, numPartitions int32) (int32, error) {
+func (p *byKey) Partition(msg *sarama.ProducerMessage, numPartitions int32) (int32, error) {
 	if msg.Key == nil {
 		return p.sticky.Partition(msg, numPartitions)
 	}
@@ -47,7 +47,7 @@ func (p *java) Partition(msg *sarama.ProducerMessage, numPartitions int32) (int3
 
 // MessageRequiresConsistency is true for keys: they belong to their partition
 // even while it has no leader.
-func (p *java) MessageRequiresConsistency(msg *sarama.ProducerMessage) bool { return msg.Key != nil }
+func (p *byKey) MessageRequiresConsistency(msg *sarama.ProducerMessage) bool { return msg.Key != nil }
 
 // Sticky stays on one partition until it has filled a batch there, or for a
 // short time, and then moves to another one at random. So batches fill under
