@@ -157,7 +157,7 @@ func TestBounds_anOpenCircuitBreakerIsKnownByTheTextOfTheRealOne(t *testing.T) {
 	// the library must not require the module: it compares the text.
 	inModes(t, modes, func(t *testing.T, m mode) {
 		cluster := startCluster(t)
-		r := newRig(t, m, cluster)
+		r := over(t, m, cluster, lend(t, cluster)) // others have no breakers
 		r.warm(20)
 		// The topic is forgotten with the first refresh, and each look-up then
 		// fails at once.
