@@ -38,6 +38,7 @@ func (b *Batcher) answered(s *sender, batches []*Batch, response *sarama.Produce
 		switch batch.verdict {
 		case done:
 			p.tries = 0
+			p.grow()
 			p.next()
 			b.recycle(batch)
 			p.release()
@@ -46,10 +47,7 @@ func (b *Batcher) answered(s *sender, batches []*Batch, response *sarama.Produce
 		case anew:
 			p.release()
 		case halves:
-			// Those that come are not tried in the size that was too large.
-			p.mu.Lock()
-			p.most = max(batch.bytes/2, batchOverhead+1)
-			p.mu.Unlock()
+			p.shrink(batch.bytes / 2)
 			p.halves = append([]*Batch{batch.split(b)}, p.halves...)
 			p.release()
 		}
@@ -104,16 +102,13 @@ func (b *Batcher) judge(batch *Batch, response *sarama.ProduceResponse, outs *[]
 		batch.verdict = anew
 		return
 	}
+	batch.doubt = batch.doubt || !NeverAppended(code)
 	switch {
 	case code == sarama.ErrMessageSizeTooLarge && len(batch.records) > 1:
 		batch.verdict = halves
 	case retriable(code):
-		// Also after a code that is a proof: one for each of many attempts would
-		// be a lot to rely on.
-		batch.doubt = true
 		batch.verdict, batch.cause = again, code
 	default:
-		batch.doubt = batch.doubt || !NeverAppended(code)
 		b.failed(batch, code, outs)
 	}
 }

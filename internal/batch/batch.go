@@ -137,7 +137,12 @@ func (batch *Batch) split(b *Batcher) (second *Batch) {
 	second.records = append(second.records, batch.records[n:]...)
 	clear(batch.records[n:])
 	batch.records = batch.records[:n]
-	second.bytes, batch.bytes = batch.bytes/2, batch.bytes/2
+	for _, half := range []*Batch{batch, second} {
+		half.bytes = batchOverhead
+		for _, r := range half.records {
+			half.bytes += r.Wire()
+		}
+	}
 	second.doubt = batch.doubt
 	batch.built, batch.numbered = false, false
 	return second

@@ -380,8 +380,78 @@ func TestBatcher_anAbortReturnsEverythingAtOnce(t *testing.T) {
 		require.Zero(t, time.Since(began))
 		aborted := ErrAborted.Error()
 		require.Equal(t, []string{aborted + " false", aborted + " true"}, w.results(0))
-		require.Equal(t, []string{sarama.ErrNotEnoughReplicas.Error() + " false"}, w.results(1))
+		require.Equal(t, []string{aborted + " false"}, w.results(1))
 		require.Equal(t, []string{aborted + " true"}, w.results(2))
+	})
+}
+
+func TestBatcher_anAbortWithALeaderEndsToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, lingering(time.Minute), stores)
+		w.send(0, "a")
+		w.settle(time.Second)
+		w.abort()
+		w.settle(time.Second)
+		w.send(0, "b")
+		w.close()
+		aborted := ErrAborted.Error() + " true"
+		require.Equal(t, []string{aborted, aborted}, w.results(0))
+		require.Empty(t, w.got())
+	})
+}
+
+func TestBatcher_closeSendsWhatLingersAndTriesNothingAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, lingering(time.Minute), func(s sent) reply {
+			if s.partition == 1 {
+				return reply{code: sarama.ErrNotLeaderForPartition}
+			}
+			return stores(s)
+		})
+		w.send(0, "a")
+		w.send(1, "b")
+		w.close()
+		require.Equal(t, []string{"0"}, w.results(0))
+		require.Equal(t, []string{sarama.ErrNotLeaderForPartition.Error() + " false"}, w.results(1))
+	})
+}
+
+func TestBatcher_aConnectionThatBrokeIsClosedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, scripted(reply{err: io.EOF, wait: time.Millisecond}, reply{err: io.EOF, wait: time.Millisecond}))
+		w.send(0, "a")
+		w.send(1, "b")
+		w.settle(time.Minute)
+		w.close()
+		require.Equal(t, []string{"0"}, w.results(0))
+		require.Equal(t, []string{"0"}, w.results(1))
+		require.LessOrEqual(t, w.closed, 2)
+	})
+}
+
+func TestBatcher_aSizeThatWasTooLargeIsNotTriedAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refused := 0
+		w := open(t, nil, func(s sent) reply {
+			if len(s.values) > 10 {
+				refused++
+				return reply{code: sarama.ErrMessageSizeTooLarge}
+			}
+			return stores(s)
+		})
+		for range 30 {
+			for range 16 {
+				w.send(0, "a")
+			}
+			w.settle(time.Second)
+		}
+		w.close()
+		require.Len(t, w.results(0), 30*16)
+		require.Less(t, refused, 20, "of 30 that would have been")
 	})
 }
 

@@ -23,6 +23,9 @@ func (b *Batcher) stumble(p *part, cause error) {
 	}
 	if p.batch != nil && p.batch.built {
 		b.cfg.Home.Retries.Add(1)
+		// Also after a code that is a proof: one for each of many attempts would
+		// be a lot to rely on.
+		p.batch.doubt = true
 		// Without a sequence nothing ties it to what was sent before: what was
 		// given up meanwhile stays behind.
 		p.batch.built = p.batch.numbered
@@ -51,7 +54,9 @@ func (b *Batcher) mend(p *part, cause error) {
 	p.state = mending
 	p.mu.Unlock()
 	b.menders.Go(func() {
-		if err := p.find(); err != nil {
+		if err := p.find(); b.aborted() {
+			p.giveBack(ErrAborted, ErrAborted)
+		} else if err != nil {
 			p.giveBack(cmp.Or(cause, err), err)
 		}
 		p.release()
@@ -62,10 +67,12 @@ func (b *Batcher) mend(p *part, cause error) {
 // none, or until nobody waits for that any more.
 func (p *part) find() error {
 	b := p.b
+	wait := time.Duration(0)
 	if p.tries > 0 {
-		if err := b.wait(b.cfg.RetryWait(p.tries)); err != nil {
-			return err
-		}
+		wait = b.cfg.RetryWait(p.tries)
+	}
+	if err := b.wait(wait); err != nil {
+		return err
 	}
 	if !p.sweep() {
 		return errNobody

@@ -111,6 +111,25 @@ func (p *part) cut(into []*record.Record, limit int) (records []*record.Record, 
 	return records, bytes
 }
 
+// shrink notes that a broker takes no batches of twice that size: those that come
+// are not tried in the size that was too large.
+func (p *part) shrink(most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most = max(min(most, p.most), 1)
+}
+
+// grow takes shrink back, step by step: it may have been one message that was
+// too large, or the limit was raised. Called after each batch.
+func (p *part) grow() {
+	limit := p.b.cfg.Sarama.Producer.MaxMessageBytes
+	if p.most < limit { // nobody else writes to it
+		p.mu.Lock()
+		p.most = min(p.most+p.most/16+1, limit)
+		p.mu.Unlock()
+	}
+}
+
 // release lets go of a partition whose batch is done: what has come meanwhile is
 // sent next.
 func (p *part) release() {

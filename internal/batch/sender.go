@@ -138,9 +138,7 @@ func (s *sender) next() []*part {
 	defer timer.Stop()
 	timeout := false
 	for {
-		if s.broken.CompareAndSwap(true, false) {
-			s.broker.Close()
-		}
+		s.disconnect()
 		wait := idleness
 		s.mu.Lock()
 		s.sleeping, s.wakeAt = false, time.Time{}
@@ -172,6 +170,16 @@ func (s *sender) next() []*part {
 				return nil
 			}
 		}
+	}
+}
+
+// disconnect closes a connection that has failed. All that was on its way has
+// said so when Close returns: the mark is lowered after that, so that it is
+// never one of the next connection.
+func (s *sender) disconnect() {
+	if s.broken.Load() {
+		s.broker.Close()
+		s.broken.Store(false)
 	}
 }
 
@@ -227,6 +235,7 @@ func (s *sender) send(list []*part) (rest []*part) {
 		}
 		return nil
 	}
+	s.disconnect()
 	// Before any record is asked for its bytes: if there is no connection, it
 	// remains proved that they were not sent.
 	if err := s.broker.Connect(); err != nil {
@@ -307,6 +316,7 @@ func (b *Batcher) take(p *part, room, limit int, outs *[]Outcome) (batch *Batch,
 			return nil, true
 		}
 		p.next()
+		p.tries = 0
 		b.recycle(batch)
 		p.mu.Lock()
 		more := p.batch != nil || len(p.queue) > 0

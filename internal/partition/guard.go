@@ -171,9 +171,10 @@ func (g *guard) Choose(msg *sarama.ProducerMessage, all, writable []int32) (id i
 		}
 	}()
 	defer recovered(&err)
+	placed := false
 	if !g.blind {
 		token := g.around.Before(msg)
-		defer func() { g.around.After(msg, token, err == nil) }()
+		defer func() { g.around.After(msg, token, placed) }()
 	}
 	consistent := false
 	if g.dynamic != nil {
@@ -195,6 +196,7 @@ func (g *guard) Choose(msg *sarama.ProducerMessage, all, writable []int32) (id i
 	case choice < 0 || int(choice) >= len(ids):
 		return -1, sarama.ErrInvalidPartition
 	}
+	placed = true
 	return ids[choice], nil
 }
 

@@ -1,8 +1,10 @@
-// Package transport is the only place that knows sarama's AsyncProducer: its
-// channels, its retries, and what has to be cut to make it end in time.
+// Package transport is between the core and sarama. It makes the connections of
+// a client of its own, knows what has to be cut to make everything end in time,
+// and asks the cluster who leads what. Over such a client package batch sends
+// the records; over a borrowed one sarama's AsyncProducer does, and this is the
+// only place that knows its channels and its retries.
 //
 // Records go in one at a time and come back one or many at a time, each once.
-// A second transport needs the same methods: Submit, Ask, Abort and Close.
 package transport
 
 import (
@@ -43,8 +45,8 @@ type Config struct {
 	UnknownTopic time.Duration
 
 	Home *record.Home
-	// Sink gets every record back, from one goroutine. It must not wait, and
-	// not keep the slice.
+	// Sink gets every record back, those of one partition in order. It is called
+	// from several goroutines, must not wait, and not keep the slice.
 	Sink func([]Outcome)
 	// Live reports whether the outcome of any record of the topic is open.
 	Live func(topic string) bool
@@ -52,7 +54,7 @@ type Config struct {
 	Suspect func(topic string)
 }
 
-// Transport sends records through a sarama.AsyncProducer.
+// Transport sends records through a batch.Batcher or a sarama.AsyncProducer.
 type Transport struct {
 	cfg Config
 	// connections is the configuration of an owned client's connections for
