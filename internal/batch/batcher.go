@@ -32,6 +32,8 @@ type Outcome struct {
 
 // Cluster is where to send records.
 type Cluster interface {
+	// Version changes whenever anything that is known does.
+	Version() int64
 	// Topic returns the partitions of a topic, and those of them that have a
 	// leader, as far as they are known: it asks nobody.
 	Topic(name string) (all, writable []int32)
@@ -89,7 +91,9 @@ type Config struct {
 type Batcher struct {
 	cfg    Config
 	linger time.Duration
-	ids    identities
+	// counting says that so many messages or bytes are enough to be sent.
+	counting bool
+	ids      identities
 
 	// ending ends the waits before something is tried again.
 	ending context.Context //nolint:containedctx // it ends the batcher, not a call
@@ -118,6 +122,8 @@ func New(ctx context.Context, cfg *Config) (*Batcher, error) {
 		cfg: *cfg, linger: cfg.Sarama.Producer.Flush.Frequency,
 		senders: make(map[Broker]*sender), stop: make(chan struct{}),
 	}
+	flush := &cfg.Sarama.Producer.Flush
+	b.counting = flush.Messages > 0 || flush.Bytes > 0
 	b.batches.New = func() any { return new(Batch) }
 	b.outcomes.New = func() any { return new([]Outcome) }
 	if cfg.Sarama.Producer.Idempotent {
@@ -138,14 +144,7 @@ func (b *Batcher) Submit(r *record.Record) {
 		t = b.topic(r.Msg.Topic)
 		b.last.Store(t)
 	}
-	t.mu.Lock()
-	t.inbox = append(t.inbox, r)
-	idle := !t.placing
-	t.placing = true
-	t.mu.Unlock()
-	if idle {
-		b.placers.Go(t.place)
-	}
+	t.submit(r)
 }
 
 func (b *Batcher) topic(name string) *topic {

@@ -42,6 +42,7 @@ type world struct {
 	leader  bool
 	reply   func(sent) reply
 	refused error // why there is no connection
+	version int64
 	requests,
 	asked, identities, closed int
 	sent    []sent
@@ -110,6 +111,12 @@ func (w *world) sink(outcomes []Outcome) {
 	w.outcomes = append(w.outcomes, outcomes...)
 }
 
+func (w *world) Version() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.version
+}
+
 func (w *world) Topic(name string) (all, writable []int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,6 +156,7 @@ func (w *world) set(change func(w *world)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	change(w)
+	w.version++
 }
 
 // broker is the one of the world.

@@ -56,28 +56,54 @@ func (p *part) put(since time.Time) {
 	p.mu.Lock()
 	if len(p.queue) == 0 {
 		p.since = since
-	}
-	if len(p.queue) == 0 {
 		p.queue, p.placed = p.placed, p.queue
 	} else {
 		p.queue = append(p.queue, p.placed...)
 		clear(p.placed)
 	}
 	p.bytes += bytes
-	before, s := p.state, p.sender
-	if before == idle {
+	p.placed, p.placedBytes = p.placed[:0], 0
+	p.added().care(n, bytes)
+}
+
+// putOne is put for one record, which was not placed before. care is to follow.
+func (p *part) putOne(r *record.Record, bytes int) added {
+	p.mu.Lock()
+	if len(p.queue) == 0 {
+		p.since = time.Now()
+	}
+	p.queue = append(p.queue, r)
+	p.bytes += bytes
+	return p.added()
+}
+
+// added is how a partition was when something was added to its queue.
+type added struct {
+	p      *part
+	before state
+	sender *sender
+	full   bool
+}
+
+// added takes the partition over if it is nobody's.
+// Requires: mu held, which it lets go of.
+func (p *part) added() added {
+	a := added{p, p.state, p.sender, p.bytes >= p.most}
+	if a.before == idle {
 		p.state = waiting
 	}
-	full := p.bytes >= p.most
 	p.mu.Unlock()
-	p.placed, p.placedBytes = p.placed[:0], 0
+	return a
+}
 
+// care sees to it that so many records more are sent.
+func (a added) care(n, bytes int) {
 	switch {
-	case before == idle:
-		p.b.busy.Add(1)
-		p.b.route(p)
-	case before == waiting && s != nil:
-		s.more(n, bytes, full)
+	case a.before == idle:
+		a.p.b.busy.Add(1)
+		a.p.b.route(a.p)
+	case a.before == waiting && a.sender != nil && (a.full || a.p.b.counting):
+		a.sender.more(n, bytes, a.full)
 	}
 }
 

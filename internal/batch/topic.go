@@ -11,22 +11,26 @@ import (
 	"github.com/saramakit/producer/internal/record"
 )
 
-// topic is where records wait for their partition to be chosen. The partitioner
-// is a user's code, which may be slow or wait, and which only one goroutine may
-// call: so Send does not call it, and no lock is held meanwhile.
+// topic is where records are given their partition. A partitioner is a user's
+// code, which may be slow or wait, and which only one goroutine may call: so Send
+// does not call it, and no lock is held meanwhile. Those of the library are
+// called by Send, if there is a partition to choose from, and nobody before.
 type topic struct {
 	b    *Batcher
 	name string
 
 	mu    sync.Mutex // held for a few instructions
 	inbox []*record.Record
-	// placing says that a goroutine sees to the inbox.
+	// placing says that a goroutine sees to the inbox. While it does, what
+	// follows is its own.
 	placing bool
 
-	// What follows belongs to that goroutine.
-	spare      []*record.Record // the inbox before
 	chooser    partition.Chooser
 	partitions map[int32]*part
+	// all and writable are the topic's partitions as of version.
+	all, writable []int32
+	version       int64
+	spare         []*record.Record // the inbox before
 	// touched are the partitions that have been given records of this lot.
 	touched []*part
 }
@@ -36,14 +40,49 @@ type topic struct {
 const mostPause = time.Millisecond
 
 func newTopic(b *Batcher, name string) *topic {
-	return &topic{b: b, name: name, partitions: make(map[int32]*part)}
+	return &topic{b: b, name: name, version: -1, partitions: make(map[int32]*part)}
+}
+
+// submit takes a record over.
+func (t *topic) submit(r *record.Record) {
+	t.mu.Lock()
+	if !t.placing && t.chooser != nil && t.chooser.Prompt() {
+		t.look()
+		if id, err := t.chooser.Choose(&r.Msg, t.all, t.writable); err == nil {
+			r.Msg.Partition, r.Placed = id, true
+			bytes := r.Wire()
+			// With the lock held, so that nobody overtakes.
+			added := t.partition(id).putOne(r, bytes)
+			t.mu.Unlock()
+			added.care(1, bytes)
+			return
+		}
+		// Somebody has to wait for what is missing, or to report what is wrong.
+	}
+	t.inbox = append(t.inbox, r)
+	idle := !t.placing
+	t.placing = true
+	t.mu.Unlock()
+	if idle {
+		t.b.placers.Go(t.place)
+	}
+}
+
+// look sees to it that all and writable are what is known.
+func (t *topic) look() {
+	if v := t.b.cfg.Cluster.Version(); v != t.version {
+		t.all, t.writable = t.b.cfg.Cluster.Topic(t.name)
+		t.version = v
+	}
 }
 
 // place takes records from the inbox, a lot at a time, until there are none.
 func (t *topic) place() {
 	since, pause := time.Now(), min(t.b.linger/4, mostPause)
 	for {
-		if pause > 0 {
+		// Behind a prompt partitioner there is nothing to wait for but the end of
+		// the inbox: then Send does this itself.
+		if pause > 0 && (t.chooser == nil || !t.chooser.Prompt()) {
 			_ = t.b.wait(pause) // if it is cut short, so be it
 		}
 		now := time.Now()
@@ -73,18 +112,21 @@ func (t *topic) sort(lot []*record.Record) []*record.Record {
 	outs := t.b.returning()
 	defer func() { t.b.hand(outs) }()
 	var p *part
-	all, writable := t.b.cfg.Cluster.Topic(t.name)
+	if t.chooser == nil {
+		t.chooser = t.newChooser()
+	}
+	t.look()
 	for i := 0; i < len(lot); {
 		r := lot[i]
-		id, err := t.choose(&r.Msg, all, writable)
+		id, err := t.chooser.Choose(&r.Msg, t.all, t.writable)
 		if errors.Is(err, partition.ErrNowhere) {
-			if lot, err = t.await(lot, i, len(all) > 0); err != nil {
+			if lot, err = t.await(lot, i, len(t.all) > 0); err != nil {
 				for _, r := range lot[i:] {
 					*outs = append(*outs, Outcome{Record: r, Err: err, NotWritten: true})
 				}
 				break
 			}
-			all, writable = t.b.cfg.Cluster.Topic(t.name)
+			t.look()
 			continue
 		}
 		i++
@@ -114,17 +156,13 @@ func (t *topic) partition(id int32) *part {
 	return p
 }
 
-// choose chooses the partition of a message.
-func (t *topic) choose(msg *sarama.ProducerMessage, all, writable []int32) (int32, error) {
-	if t.chooser == nil {
-		ctor := t.b.cfg.Sarama.Producer.Partitioner
-		chooser, ok := ctor(t.name).(partition.Chooser)
-		if !ok {
-			chooser, _ = partition.Guard(ctor, nil)(t.name).(partition.Chooser) // it is one
-		}
-		t.chooser = chooser
+func (t *topic) newChooser() partition.Chooser {
+	ctor := t.b.cfg.Sarama.Producer.Partitioner
+	chooser, ok := ctor(t.name).(partition.Chooser)
+	if !ok {
+		chooser, _ = partition.Guard(ctor, nil)(t.name).(partition.Chooser) // it is one
 	}
-	return t.chooser.Choose(msg, all, writable)
+	return chooser
 }
 
 // await waits until there are partitions, or such that have a leader. Meanwhile

@@ -152,12 +152,18 @@ type Chooser interface {
 	// the writable ones. It returns ErrNowhere, and chooses nothing, if there are
 	// none of those. Whether a partition was chosen it tells nobody else.
 	Choose(msg *sarama.ProducerMessage, all, writable []int32) (id int32, err error)
+	// Prompt reports whether it is known that Choose does not wait, nor calls
+	// the user's code. It may know that only after a first Choose.
+	Prompt() bool
 }
 
 var _ Chooser = (*guard)(nil)
 
 // ErrNowhere says that there is no partition to choose from.
 var ErrNowhere = errors.New("no partition is known that the message may go to")
+
+// Prompt is for the library's own partitioners.
+func (g *guard) Prompt() bool { return g.blind }
 
 // Choose asks the inner partitioner.
 func (g *guard) Choose(msg *sarama.ProducerMessage, all, writable []int32) (id int32, err error) {

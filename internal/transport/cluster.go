@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -52,6 +53,8 @@ type cluster struct {
 	// asked and learned number the questions: the one that was asked last, and
 	// the last one of which the answer was taken in.
 	asked, learned int
+	// version changes after each answer that was taken in.
+	version atomic.Int64
 
 	// next collects the topics that are to be asked for. It is asked when the
 	// question before it is answered, so that a thousand partitions that look

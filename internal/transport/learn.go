@@ -71,6 +71,7 @@ func (c *cluster) learn(response *sarama.MetadataResponse, asked []string, numbe
 		}
 	}
 	former := c.replaceBrokers(named)
+	c.version.Add(1)
 	c.mu.Unlock()
 
 	for _, b := range former {

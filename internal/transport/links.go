@@ -15,6 +15,9 @@ type links struct{ t *Transport }
 
 var _ batch.Cluster = links{}
 
+// Version counts what was learned.
+func (l links) Version() int64 { return l.t.cluster.version.Load() }
+
 // Topic returns what is known of a topic.
 func (l links) Topic(name string) (all, writable []int32) {
 	if t := l.t.cluster.topic(name); t != nil {
