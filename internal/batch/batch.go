@@ -147,36 +147,3 @@ func (batch *Batch) split(b *Batcher) (second *Batch) {
 	batch.built, batch.numbered = false, false
 	return second
 }
-
-// Request makes the request that sends those batches.
-func Request(conf *sarama.Config, batches []*Batch) *sarama.ProduceRequest {
-	request := &sarama.ProduceRequest{
-		RequiredAcks: conf.Producer.RequiredAcks,
-		Timeout:      int32(conf.Producer.Timeout / time.Millisecond),
-		Version:      requestVersion(conf.Version),
-	}
-	for _, batch := range batches {
-		request.AddBatch(batch.Topic, batch.Partition, &batch.Wire)
-	}
-	return request
-}
-
-// requestVersion is the version that sarama's producer would use.
-func requestVersion(v sarama.KafkaVersion) int16 {
-	for _, known := range []struct {
-		since   sarama.KafkaVersion
-		version int16
-	}{
-		{sarama.V3_7_0_0, 10},
-		{sarama.V2_8_0_0, 9},
-		{sarama.V2_4_0_0, 8},
-		{sarama.V2_1_0_0, 7},
-		{sarama.V2_0_0_0, 6},
-		{sarama.V1_0_0_0, 5},
-	} {
-		if v.IsAtLeast(known.since) {
-			return known.version
-		}
-	}
-	return 3 // 0.11, below which there are no such batches
-}

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"slices"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
+
+	"github.com/saramakit/producer/internal/partition"
+	"github.com/saramakit/producer/internal/record"
 )
 
 func plain(c *sarama.Config) { c.Producer.Idempotent = false }
@@ -453,6 +457,72 @@ func TestBatcher_aSizeThatWasTooLargeIsNotTriedAgainAtOnce(t *testing.T) {
 		require.Len(t, w.results(0), 30*16)
 		require.Less(t, refused, 20, "of 30 that would have been")
 	})
+}
+
+func TestBatcher_aPromptPartitionerKeepsTheOrderOfThoseThatHadToWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, func(c *sarama.Config) {
+			c.Producer.Partitioner = partition.Guard(partition.New, record.Around{})
+			c.Producer.Flush.Frequency = 3 * time.Millisecond
+		}, stores)
+		w.set(func(w *world) { w.topics["t"] = 0 })
+		var want []string
+		for i := range 200 {
+			v := fmt.Sprint(i)
+			want = append(want, v)
+			w.sendKeyed("key", v)
+			if i == 50 {
+				w.set(func(w *world) { w.topics["t"] = 4 })
+			}
+			if i%10 == 0 {
+				w.settle(10 * time.Millisecond)
+			}
+		}
+		w.settle(time.Second)
+		require.False(t, w.b.topic("t").placing)
+		w.close()
+		var got []string
+		for _, s := range w.got() {
+			got = append(got, s.values...)
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+func TestBatcher_aPartitionerThatWaitsHoldsUpItsTopicOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		until := make(chan struct{})
+		w := open(t, func(c *sarama.Config) {
+			c.Producer.Partitioner = func(topic string) sarama.Partitioner {
+				return &slow{Partitioner: sarama.NewManualPartitioner(topic), waits: topic == "slow", until: until}
+			}
+		}, stores)
+		w.set(func(w *world) { w.topics["slow"] = 1 })
+		w.sendTo("slow", 0, "", "a")
+		w.send(0, "b")
+		w.settle(time.Second)
+		require.Len(t, w.got(), 1)
+		close(until)
+		w.settle(time.Second)
+		w.close()
+		require.Len(t, w.got(), 2)
+	})
+}
+
+// slow is a partitioner that waits for the test.
+type slow struct {
+	sarama.Partitioner
+	waits bool
+	until <-chan struct{}
+}
+
+func (p *slow) Partition(msg *sarama.ProducerMessage, n int32) (int32, error) {
+	if p.waits {
+		<-p.until
+	}
+	return p.Partitioner.Partition(msg, n)
 }
 
 func TestBatcher_withoutAcksWhatIsWrittenIsDelivered(t *testing.T) {

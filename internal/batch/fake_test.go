@@ -235,13 +235,27 @@ func (b broker) Close() {
 func (w *world) send(partition int32, values ...string) (records []*record.Record) {
 	w.t.Helper()
 	for _, v := range values {
-		msg := &sarama.ProducerMessage{Topic: "t", Partition: partition, Value: sarama.StringEncoder(v)}
-		cp, err := record.New(w.t.Context(), msg, &w.home)
-		require.NoError(w.t, err)
-		records = append(records, cp.Record)
-		w.b.Submit(cp.Record)
+		records = append(records, w.sendTo("t", partition, "", v))
 	}
 	return records
+}
+
+// sendKeyed submits a message with a key.
+func (w *world) sendKeyed(key, value string) {
+	w.t.Helper()
+	w.sendTo("t", 0, key, value)
+}
+
+func (w *world) sendTo(topic string, partition int32, key, value string) *record.Record {
+	w.t.Helper()
+	msg := &sarama.ProducerMessage{Topic: topic, Partition: partition, Value: sarama.StringEncoder(value)}
+	if key != "" {
+		msg.Key = sarama.StringEncoder(key)
+	}
+	cp, err := record.New(w.t.Context(), msg, &w.home)
+	require.NoError(w.t, err)
+	w.b.Submit(cp.Record)
+	return cp.Record
 }
 
 // settle waits until nothing happens any more, or for that long.

@@ -63,7 +63,7 @@ func (p *part) put(since time.Time) {
 	}
 	p.bytes += bytes
 	p.placed, p.placedBytes = p.placed[:0], 0
-	p.added().care(n, bytes)
+	p.claim().care(n, bytes)
 }
 
 // putOne is put for one record, which was not placed before. care is to follow.
@@ -74,7 +74,7 @@ func (p *part) putOne(r *record.Record, bytes int) added {
 	}
 	p.queue = append(p.queue, r)
 	p.bytes += bytes
-	return p.added()
+	return p.claim()
 }
 
 // added is how a partition was when something was added to its queue.
@@ -85,9 +85,9 @@ type added struct {
 	full   bool
 }
 
-// added takes the partition over if it is nobody's.
+// claim takes the partition over if it is nobody's.
 // Requires: mu held, which it lets go of.
-func (p *part) added() added {
+func (p *part) claim() added {
 	a := added{p, p.state, p.sender, p.bytes >= p.most}
 	if a.before == idle {
 		p.state = waiting

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/IBM/sarama"
 )
 
 // sender sends the batches of all partitions that a broker leads, together if
@@ -37,9 +35,6 @@ type sender struct {
 // idleness is for how long a sender has nothing to do before it ends: brokers
 // come and go.
 const idleness = 5 * time.Minute
-
-// requestMargin is what sarama leaves of a request for the rest of it.
-const requestMargin = 10 << 10
 
 // route gives a partition that has something to send to the sender of its leader,
 // or to a goroutine that finds out who that is. The state is waiting, and the
@@ -222,111 +217,5 @@ func (s *sender) forget() {
 	defer s.b.mu.Unlock()
 	if s.b.senders[s.broker] == s {
 		delete(s.b.senders, s.broker)
-	}
-}
-
-// send sends one request with batches of those partitions, and returns those for
-// which there was no room.
-func (s *sender) send(list []*part) (rest []*part) {
-	b := s.b
-	if b.aborted() {
-		for _, p := range list {
-			b.mend(p, ErrAborted)
-		}
-		return nil
-	}
-	s.disconnect()
-	// Before any record is asked for its bytes: if there is no connection, it
-	// remains proved that they were not sent.
-	if err := s.broker.Connect(); err != nil {
-		for _, p := range list {
-			b.stumble(p, err)
-		}
-		return nil
-	}
-	var batches []*Batch
-	room, messages := int(sarama.MaxRequestSize)-requestMargin, b.cfg.Sarama.Producer.Flush.MaxMessages
-	outs := b.returning()
-	for i, p := range list {
-		batch, fits := b.take(p, room, messages, outs)
-		if !fits {
-			rest = list[i:]
-			break
-		}
-		if batch == nil {
-			continue
-		}
-		batches = append(batches, batch)
-		room -= batch.bytes
-		if messages > 0 {
-			messages = max(messages-len(batch.records), -1)
-			if messages == 0 {
-				messages = -1
-			}
-		}
-	}
-	b.hand(outs)
-	if len(batches) == 0 {
-		return rest
-	}
-	err := s.broker.Produce(batches, func(response *sarama.ProduceResponse, err error) {
-		b.answered(s, batches, response, err)
-	})
-	switch {
-	case err != nil:
-		b.answered(s, batches, nil, err)
-	case b.cfg.Sarama.Producer.RequiredAcks == sarama.NoResponse:
-		b.answered(s, batches, nil, nil)
-	}
-	return rest
-}
-
-// take makes the next batch of a partition, nil if nothing of it is left. It
-// reports false if there is no room for it: limit is how many messages there may
-// be, 0: any number, negative: none.
-func (b *Batcher) take(p *part, room, limit int, outs *[]Outcome) (batch *Batch, fits bool) {
-	for {
-		batch = p.batch
-		if batch == nil {
-			batch = b.batch(p)
-			p.mu.Lock()
-			if batchOverhead+p.bytes > room && p.most > room || limit < 0 {
-				p.mu.Unlock()
-				b.recycle(batch)
-				return nil, false
-			}
-			p.state = flying
-			batch.records, batch.bytes = p.cut(batch.records, limit)
-			p.mu.Unlock()
-			p.batch = batch
-		} else {
-			if batch.bytes > room || limit < 0 {
-				return nil, false
-			}
-			p.mu.Lock()
-			p.state = flying
-			p.mu.Unlock()
-		}
-		if (batch.built || batch.build(b, outs)) && b.number(batch) {
-			return batch, true
-		}
-		if len(batch.records) > 0 {
-			// The epochs are used up.
-			b.mend(p, nil)
-			return nil, true
-		}
-		p.next()
-		p.tries = 0
-		b.recycle(batch)
-		p.mu.Lock()
-		more := p.batch != nil || len(p.queue) > 0
-		if !more {
-			p.state = idle
-		}
-		p.mu.Unlock()
-		if !more {
-			b.busy.Done()
-			return nil, true
-		}
 	}
 }

@@ -52,9 +52,9 @@ func (t *topic) submit(r *record.Record) {
 			r.Msg.Partition, r.Placed = id, true
 			bytes := r.Wire()
 			// With the lock held, so that nobody overtakes.
-			added := t.partition(id).putOne(r, bytes)
+			put := t.partition(id).putOne(r, bytes)
 			t.mu.Unlock()
-			added.care(1, bytes)
+			put.care(1, bytes)
 			return
 		}
 		// Somebody has to wait for what is missing, or to report what is wrong.
@@ -95,11 +95,7 @@ func (t *topic) place() {
 		}
 		t.inbox, t.spare = t.spare, nil
 		t.mu.Unlock()
-		lot = t.sort(lot)
-		for _, p := range t.touched {
-			p.put(since)
-		}
-		t.touched = t.touched[:0]
+		lot = t.sort(lot, since)
 		clear(lot)
 		t.spare = lot[:0]
 		since = now
@@ -108,9 +104,10 @@ func (t *topic) place() {
 
 // sort gives the records of a lot to their partitions. It returns the lot, which
 // may have become longer.
-func (t *topic) sort(lot []*record.Record) []*record.Record {
+func (t *topic) sort(lot []*record.Record, since time.Time) []*record.Record {
 	outs := t.b.returning()
 	defer func() { t.b.hand(outs) }()
+	defer t.put(since)
 	var p *part
 	if t.chooser == nil {
 		t.chooser = t.newChooser()
@@ -120,6 +117,7 @@ func (t *topic) sort(lot []*record.Record) []*record.Record {
 		r := lot[i]
 		id, err := t.chooser.Choose(&r.Msg, t.all, t.writable)
 		if errors.Is(err, partition.ErrNowhere) {
+			t.put(since) // what has a place need not wait
 			if lot, err = t.await(lot, i, len(t.all) > 0); err != nil {
 				for _, r := range lot[i:] {
 					*outs = append(*outs, Outcome{Record: r, Err: err, NotWritten: true})
@@ -145,6 +143,14 @@ func (t *topic) sort(lot []*record.Record) []*record.Record {
 		p.placedBytes += r.Wire()
 	}
 	return lot
+}
+
+// put hands on what was placed.
+func (t *topic) put(since time.Time) {
+	for _, p := range t.touched {
+		p.put(since)
+	}
+	t.touched = t.touched[:0]
 }
 
 func (t *topic) partition(id int32) *part {

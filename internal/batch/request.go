@@ -1,0 +1,149 @@
+package batch
+
+import (
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// requestMargin is what sarama leaves of a request for the rest of it.
+const requestMargin = 10 << 10
+
+// send sends one request with batches of those partitions, and returns those for
+// which there was no room.
+func (s *sender) send(list []*part) (rest []*part) {
+	b := s.b
+	if b.aborted() {
+		for _, p := range list {
+			b.mend(p, ErrAborted)
+		}
+		return nil
+	}
+	s.disconnect()
+	// Before any record is asked for its bytes: if there is no connection, it
+	// remains proved that they were not sent.
+	if err := s.broker.Connect(); err != nil {
+		for _, p := range list {
+			b.stumble(p, err)
+		}
+		return nil
+	}
+	var batches []*Batch
+	room, messages := int(sarama.MaxRequestSize)-requestMargin, b.cfg.Sarama.Producer.Flush.MaxMessages
+	outs := b.returning()
+	for i, p := range list {
+		batch, fits := b.take(p, room, messages, outs)
+		if !fits {
+			rest = list[i:]
+			break
+		}
+		if batch == nil {
+			continue
+		}
+		batches = append(batches, batch)
+		room -= batch.bytes
+		if messages > 0 {
+			messages = max(messages-len(batch.records), -1)
+			if messages == 0 {
+				messages = -1
+			}
+		}
+	}
+	b.hand(outs)
+	if len(batches) == 0 {
+		return rest
+	}
+	err := s.broker.Produce(batches, func(response *sarama.ProduceResponse, err error) {
+		b.answered(s, batches, response, err)
+	})
+	switch {
+	case err != nil:
+		b.answered(s, batches, nil, err)
+	case b.cfg.Sarama.Producer.RequiredAcks == sarama.NoResponse:
+		b.answered(s, batches, nil, nil)
+	}
+	return rest
+}
+
+// take makes the next batch of a partition, nil if nothing of it is left. It
+// reports false if there is no room for it: limit is how many messages there may
+// be, 0: any number, negative: none.
+func (b *Batcher) take(p *part, room, limit int, outs *[]Outcome) (batch *Batch, fits bool) {
+	for {
+		batch = p.batch
+		if batch == nil {
+			batch = b.batch(p)
+			p.mu.Lock()
+			if batchOverhead+p.bytes > room && p.most > room || limit < 0 {
+				p.mu.Unlock()
+				b.recycle(batch)
+				return nil, false
+			}
+			p.state = flying
+			batch.records, batch.bytes = p.cut(batch.records, limit)
+			p.mu.Unlock()
+			p.batch = batch
+		} else {
+			if batch.bytes > room || limit < 0 {
+				return nil, false
+			}
+			p.mu.Lock()
+			p.state = flying
+			p.mu.Unlock()
+		}
+		if (batch.built || batch.build(b, outs)) && b.number(batch) {
+			return batch, true
+		}
+		if len(batch.records) > 0 {
+			// The epochs are used up.
+			b.mend(p, nil)
+			return nil, true
+		}
+		p.next()
+		p.tries = 0
+		b.recycle(batch)
+		p.mu.Lock()
+		more := p.batch != nil || len(p.queue) > 0
+		if !more {
+			p.state = idle
+		}
+		p.mu.Unlock()
+		if !more {
+			b.busy.Done()
+			return nil, true
+		}
+	}
+}
+
+// Request makes the request that sends those batches.
+func Request(conf *sarama.Config, batches []*Batch) *sarama.ProduceRequest {
+	request := &sarama.ProduceRequest{
+		RequiredAcks: conf.Producer.RequiredAcks,
+		Timeout:      int32(conf.Producer.Timeout / time.Millisecond),
+		Version:      requestVersion(conf.Version),
+	}
+	for _, batch := range batches {
+		request.AddBatch(batch.Topic, batch.Partition, &batch.Wire)
+	}
+	return request
+}
+
+// requestVersion is the version that sarama's producer would use.
+func requestVersion(v sarama.KafkaVersion) int16 {
+	for _, known := range []struct {
+		since   sarama.KafkaVersion
+		version int16
+	}{
+		{sarama.V3_7_0_0, 10},
+		{sarama.V2_8_0_0, 9},
+		{sarama.V2_4_0_0, 8},
+		{sarama.V2_1_0_0, 7},
+		{sarama.V2_0_0_0, 6},
+		{sarama.V1_0_0_0, 5},
+	} {
+		if v.IsAtLeast(known.since) {
+			return known.version
+		}
+	}
+	return 3 // 0.11, below which there are no such batches
+}
