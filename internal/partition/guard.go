@@ -182,7 +182,7 @@ func (g *guard) Choose(msg *sarama.ProducerMessage, all, writable []int32) (id i
 		token := g.around.Before(msg)
 		defer func() { g.around.After(msg, token, placed) }()
 	}
-	consistent := false
+	var consistent bool
 	if g.dynamic != nil {
 		consistent = g.dynamic.MessageRequiresConsistency(msg)
 	} else {

@@ -117,23 +117,10 @@ func Open(ctx context.Context, cfg *Config) (*Transport, error) {
 }
 
 func (t *Transport) open(ctx context.Context) error {
-	if !t.owned {
-		t.client = t.cfg.Client
-	} else {
-		if t.connections.Net.ResolveCanonicalBootstrapServers {
-			addrs, err := canonical(ctx, t.cfg.Addrs)
-			if err != nil {
-				return err
-			}
-			t.cfg.Addrs = addrs
-		}
-		first, err := t.connect(ctx)
-		if err != nil {
-			return err
-		}
-		t.openCluster(first)
-		return t.openBatcher(ctx)
+	if t.owned {
+		return t.openOwned(ctx)
 	}
+	t.client = t.cfg.Client
 	producer, err := t.newProducer(ctx)
 	if err != nil {
 		return err
@@ -143,8 +130,25 @@ func (t *Transport) open(ctx context.Context) error {
 	return nil
 }
 
-// newProducer starts sarama's producer. An idempotent one asks the cluster for
-// its id first, which on a borrowed client cannot be cut short: then it is left
+// openOwned connects, and starts the batcher.
+func (t *Transport) openOwned(ctx context.Context) error {
+	if t.connections.Net.ResolveCanonicalBootstrapServers {
+		addrs, err := canonical(ctx, t.cfg.Addrs)
+		if err != nil {
+			return err
+		}
+		t.cfg.Addrs = addrs
+	}
+	first, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	t.openCluster(first)
+	return t.openBatcher(ctx)
+}
+
+// newProducer starts sarama's producer over a borrowed client. An idempotent one
+// asks the cluster for its id first, which cannot be cut short: then it is left
 // behind, and ended when it comes.
 func (t *Transport) newProducer(ctx context.Context) (sarama.AsyncProducer, error) {
 	type result struct {
@@ -161,21 +165,18 @@ func (t *Transport) newProducer(ctx context.Context) (sarama.AsyncProducer, erro
 		return r.producer, r.err
 	case <-ctx.Done():
 	}
-	end := func() error {
-		r := <-made
-		if r.err == nil {
+	go func() {
+		if r := <-made; r.err == nil {
 			r.producer.AsyncClose()
 			discard(r.producer)
 		}
-		return r.err
-	}
-	go end() //nolint:errcheck // nobody is there to be told
+	}()
 	return nil, fmt.Errorf("the cluster gave no producer id: %w", context.Cause(ctx))
 }
 
-// Submit hands a record over. It waits for sarama's dispatcher only, which
-// waits for nobody: no more records of a topic are submitted than its channels
-// hold, and no code of a user runs there. Not to be called after Close.
+// Submit hands a record over. It waits for nobody, or for sarama's dispatcher,
+// which waits for nobody: no more records of a topic are submitted than its
+// channels hold, and no code of a user runs there. Not to be called after Close.
 func (t *Transport) Submit(r *record.Record) {
 	if t.batches != nil {
 		t.batches.Submit(r)
