@@ -166,6 +166,7 @@ func (p *part) release() {
 		p.state = waiting
 	} else {
 		p.state = idle
+		p.queue = modest(p.queue)
 	}
 	p.mu.Unlock()
 	if more {
@@ -173,6 +174,16 @@ func (p *part) release() {
 	} else {
 		p.b.busy.Done()
 	}
+}
+
+// modest lets go of the memory of an empty queue that was once long: there may be
+// thousands of them.
+func modest(queue []*record.Record) []*record.Record {
+	const most = 4096
+	if cap(queue) > most {
+		return nil
+	}
+	return queue
 }
 
 // next makes the next half the batch to be sent, if there is one.

@@ -106,6 +106,7 @@ func (b *Batcher) take(p *part, room, limit int, outs *[]Outcome) (batch *Batch,
 		more := p.batch != nil || len(p.queue) > 0
 		if !more {
 			p.state = idle
+			p.queue = modest(p.queue)
 		}
 		p.mu.Unlock()
 		if !more {

@@ -90,6 +90,7 @@ func (t *topic) place() {
 		lot := t.inbox
 		if len(lot) == 0 {
 			t.placing = false
+			t.inbox, t.spare = modest(t.inbox), modest(t.spare)
 			t.mu.Unlock()
 			return
 		}
