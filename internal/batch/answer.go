@@ -28,7 +28,7 @@ func (b *Batcher) answered(s *sender, batches []*Batch, response *sarama.Produce
 			b.judge(batch, response, outs)
 		}
 	}
-	b.hand(outs)
+	outs.hand()
 	if err != nil && !unwritten(err) {
 		s.broken.Store(true)
 		s.signal()
@@ -62,7 +62,7 @@ func unwritten(err error) bool {
 }
 
 // unanswered decides what becomes of a batch without an answer.
-func (b *Batcher) unanswered(batch *Batch, err error, outs *[]Outcome) {
+func (b *Batcher) unanswered(batch *Batch, err error, outs *outcomes) {
 	if !unwritten(err) && !errors.Is(err, sarama.ErrNotConnected) {
 		batch.doubt = true
 	}
@@ -77,7 +77,7 @@ func (b *Batcher) unanswered(batch *Batch, err error, outs *[]Outcome) {
 }
 
 // judge decides what becomes of a batch after an answer.
-func (b *Batcher) judge(batch *Batch, response *sarama.ProduceResponse, outs *[]Outcome) {
+func (b *Batcher) judge(batch *Batch, response *sarama.ProduceResponse, outs *outcomes) {
 	if response == nil {
 		b.delivered(batch, nil, outs)
 		return
@@ -115,7 +115,7 @@ func (b *Batcher) judge(batch *Batch, response *sarama.ProduceResponse, outs *[]
 
 // delivered returns the records of a batch that is stored. block says where, nil
 // if that is not known.
-func (b *Batcher) delivered(batch *Batch, block *sarama.ProduceResponseBlock, outs *[]Outcome) {
+func (b *Batcher) delivered(batch *Batch, block *sarama.ProduceResponseBlock, outs *outcomes) {
 	for i, r := range batch.records {
 		if block != nil {
 			if block.Offset >= 0 {
@@ -125,16 +125,16 @@ func (b *Batcher) delivered(batch *Batch, block *sarama.ProduceResponseBlock, ou
 				r.Msg.Timestamp = block.Timestamp
 			}
 		}
-		*outs = append(*outs, Outcome{Record: r})
+		outs.add(Outcome{Record: r})
 	}
 	batch.verdict = done
 	b.advance(batch)
 }
 
 // failed returns the records of a batch that is given up.
-func (b *Batcher) failed(batch *Batch, cause error, outs *[]Outcome) {
+func (b *Batcher) failed(batch *Batch, cause error, outs *outcomes) {
 	for _, r := range batch.records {
-		*outs = append(*outs, Outcome{Record: r, Err: cause, NotWritten: !batch.doubt})
+		outs.add(Outcome{Record: r, Err: cause, NotWritten: !batch.doubt})
 	}
 	batch.verdict = done
 	if batch.numbered {

@@ -70,7 +70,7 @@ func (batch *Batch) live() bool {
 // build asks the records for their bytes, which is what makes them count as
 // sent. Those that refuse leave the batch, and are returned. It reports whether
 // any are left.
-func (batch *Batch) build(b *Batcher, outs *[]Outcome) bool {
+func (batch *Batch) build(b *Batcher, outs *outcomes) bool {
 	n := len(batch.records)
 	if cap(batch.wires) < n {
 		batch.wires = make([]sarama.Record, n)
@@ -85,7 +85,7 @@ func (batch *Batch) build(b *Batcher, outs *[]Outcome) bool {
 	for _, r := range batch.records {
 		key, value, err := r.Encode()
 		if err != nil {
-			*outs = append(*outs, Outcome{Record: r, Err: err, NotWritten: r.Attempts() == 0})
+			outs.add(Outcome{Record: r, Err: err, NotWritten: r.Attempts() == 0})
 			continue
 		}
 		i := len(kept)

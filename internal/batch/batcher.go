@@ -112,7 +112,7 @@ type Batcher struct {
 	stop chan struct{} // closed to end the senders
 
 	batches  sync.Pool // of *Batch
-	outcomes sync.Pool // of *[]Outcome
+	outcomes sync.Pool // of *outcomes
 }
 
 // New returns a Batcher. If the producer is idempotent it asks for a producer
@@ -125,7 +125,7 @@ func New(ctx context.Context, cfg *Config) (*Batcher, error) {
 	flush := &cfg.Sarama.Producer.Flush
 	b.counting = flush.Messages > 0 || flush.Bytes > 0
 	b.batches.New = func() any { return new(Batch) }
-	b.outcomes.New = func() any { return new([]Outcome) }
+	b.outcomes.New = func() any { return &outcomes{b: b} }
 	if cfg.Sarama.Producer.Idempotent {
 		id, err := cfg.Identify(ctx)
 		if err != nil {
@@ -196,15 +196,35 @@ func (b *Batcher) wait(d time.Duration) error {
 }
 
 // returning collects outcomes until they are handed over.
-func (b *Batcher) returning() *[]Outcome {
-	return b.outcomes.Get().(*[]Outcome) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+func (b *Batcher) returning() *outcomes {
+	return b.outcomes.Get().(*outcomes) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 }
 
-// hand hands outcomes over.
-func (b *Batcher) hand(outs *[]Outcome) {
-	if len(*outs) > 0 {
-		b.cfg.Sink(*outs)
-		*outs = (*outs)[:0] // overwritten soon, or dropped with the pool
+// outcomes are some that are handed over together. Not too many: what is left in
+// them after that keeps records alive until it is overwritten.
+type outcomes struct {
+	b    *Batcher
+	n    int
+	list [256]Outcome
+}
+
+func (o *outcomes) add(outcome Outcome) {
+	if o.n == len(o.list) {
+		o.flush()
 	}
-	b.outcomes.Put(outs)
+	o.list[o.n] = outcome
+	o.n++
+}
+
+func (o *outcomes) flush() {
+	if o.n > 0 {
+		o.b.cfg.Sink(o.list[:o.n])
+		o.n = 0
+	}
+}
+
+// hand hands over what there is. It ends the use of o.
+func (o *outcomes) hand() {
+	o.flush()
+	o.b.outcomes.Put(o)
 }

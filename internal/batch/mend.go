@@ -38,7 +38,7 @@ func (p *part) giveUp(cause error) {
 	if batch := p.batch; batch != nil {
 		outs := p.b.returning()
 		p.b.failed(batch, cause, outs)
-		p.b.hand(outs)
+		outs.hand()
 		p.next()
 		p.b.recycle(batch)
 		p.tries = 0

@@ -229,13 +229,13 @@ func (b *Batcher) sweep(records []*record.Record) (left []*record.Record) {
 	left = records[:0]
 	for _, r := range records {
 		if r.Completed() {
-			*outs = append(*outs, Outcome{Record: r, Err: record.ErrRefused, NotWritten: r.Attempts() == 0})
+			outs.add(Outcome{Record: r, Err: record.ErrRefused, NotWritten: r.Attempts() == 0})
 		} else {
 			left = append(left, r)
 		}
 	}
 	clear(records[len(left):])
-	b.hand(outs)
+	outs.hand()
 	return left
 }
 
@@ -248,12 +248,12 @@ func (p *part) giveBack(sent, queued error) {
 		p.next()
 	}
 	p.mu.Lock()
-	for _, r := range p.queue {
-		*outs = append(*outs, Outcome{Record: r, Err: queued, NotWritten: r.Attempts() == 0})
-	}
-	clear(p.queue)
-	p.queue, p.bytes = p.queue[:0], 0
+	queue := p.queue
+	p.queue, p.bytes = nil, 0
 	p.mu.Unlock()
+	for _, r := range queue {
+		outs.add(Outcome{Record: r, Err: queued, NotWritten: r.Attempts() == 0})
+	}
 	p.tries = 0
-	p.b.hand(outs)
+	outs.hand()
 }

@@ -49,7 +49,7 @@ func (s *sender) send(list []*part) (rest []*part) {
 			}
 		}
 	}
-	b.hand(outs)
+	outs.hand()
 	if len(batches) == 0 {
 		return rest
 	}
@@ -68,7 +68,7 @@ func (s *sender) send(list []*part) (rest []*part) {
 // take makes the next batch of a partition, nil if nothing of it is left. It
 // reports false if there is no room for it: limit is how many messages there may
 // be, 0: any number, negative: none.
-func (b *Batcher) take(p *part, room, limit int, outs *[]Outcome) (batch *Batch, fits bool) {
+func (b *Batcher) take(p *part, room, limit int, outs *outcomes) (batch *Batch, fits bool) {
 	for {
 		batch = p.batch
 		if batch == nil {

@@ -107,7 +107,7 @@ func (t *topic) place() {
 // may have become longer.
 func (t *topic) sort(lot []*record.Record, since time.Time) []*record.Record {
 	outs := t.b.returning()
-	defer func() { t.b.hand(outs) }()
+	defer outs.hand()
 	defer t.put(since)
 	var p *part
 	if t.chooser == nil {
@@ -121,7 +121,7 @@ func (t *topic) sort(lot []*record.Record, since time.Time) []*record.Record {
 			t.put(since) // what has a place need not wait
 			if lot, err = t.await(lot, i, len(t.all) > 0); err != nil {
 				for _, r := range lot[i:] {
-					*outs = append(*outs, Outcome{Record: r, Err: err, NotWritten: true})
+					outs.add(Outcome{Record: r, Err: err, NotWritten: true})
 				}
 				break
 			}
@@ -130,7 +130,7 @@ func (t *topic) sort(lot []*record.Record, since time.Time) []*record.Record {
 		}
 		i++
 		if err != nil {
-			*outs = append(*outs, Outcome{Record: r, Err: err, NotWritten: true})
+			outs.add(Outcome{Record: r, Err: err, NotWritten: true})
 			continue
 		}
 		r.Msg.Partition, r.Placed = id, true
