@@ -326,6 +326,24 @@ func TestBatcher_withoutAConnectionNothingCountsAsSent(t *testing.T) {
 	})
 }
 
+func TestBatcher_withoutALimitRecordsWaitAsLongAsTheyAreWanted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, func(c *sarama.Config) { c.Producer.Retry.Max = -1 }, stores)
+		w.set(func(w *world) { w.refused = errors.New("refused") })
+		records := w.send(0, "a", "b")
+		w.settle(time.Hour)
+		require.Empty(t, w.results(0))
+		records[0].Refuse()
+		w.settle(time.Hour)
+		require.Len(t, w.results(0), 1)
+		w.set(func(w *world) { w.refused = nil })
+		w.settle(time.Hour)
+		w.close()
+		require.Equal(t, []string{"b"}, w.got()[0].values)
+	})
+}
+
 func TestBatcher_recordsWaitForALeaderAndThoseGivenUpAreReturned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

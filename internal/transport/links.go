@@ -79,8 +79,8 @@ func (t *Transport) openBatcher(ctx context.Context) (err error) {
 	if user != nil {
 		cfg.RetryWait = func(n int) time.Duration { return t.sane(user(n, conf.Producer.Retry.Max), n) }
 	}
-	if cfg.MostRetries == MaxRetries {
-		cfg.MostRetries = -1
+	if cfg.MostRetries >= t.cfg.Backoff.Retries(t.cfg.DeliveryTimeout) {
+		cfg.MostRetries = -1 // it is not the user's: the delivery timeout is the end
 	}
 	t.batches, err = batch.New(ctx, cfg)
 	return err
