@@ -319,8 +319,10 @@ func WithLogger(l *slog.Logger) Option {
 // Net.ReadTimeout and Net.WriteTimeout 15 s, Producer.Timeout 10 s,
 // Net.MaxOpenRequests 1,000 (an idempotent producer shows the 1 that sarama
 // demands; there is one batch of a partition on its way in any case),
-// ChannelBufferSize 8,192, and a MetricRegistry of its own. Metadata is looked up
-// by this library: of Metadata only AllowAutoTopicCreation, RefreshFrequency
+// ChannelBufferSize 8,192 (for sarama's producer over a borrowed client; without
+// one it has no effect unless it is changed: then no more messages of a topic are
+// in batches at a time), and a MetricRegistry of its own. Metadata is looked up by
+// this library: of Metadata only AllowAutoTopicCreation, RefreshFrequency
 // (10 min; 0: never) and Retry.BackoffFunc act.
 //
 // Interceptors are run by Send, once for each message and on a copy; one that
