@@ -46,7 +46,7 @@ type link struct {
 
 // Connect connects if that is not done.
 func (l link) Connect() error {
-	if err := l.broker.Open(l.t.connections); err != nil && !errors.Is(err, sarama.ErrAlreadyConnected) {
+	if err := l.t.cluster.open(l.broker); err != nil && !errors.Is(err, sarama.ErrAlreadyConnected) {
 		return err
 	}
 	ok, err := l.broker.Connected()
