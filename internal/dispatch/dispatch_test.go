@@ -291,3 +291,27 @@ func TestDispatcher_OnWorker_isTrueWhileAFailureIsReported(t *testing.T) {
 		require.Equal(t, []bool{true}, inside)
 	})
 }
+
+// counter is a handler that does nothing.
+type counter struct{ left sync.WaitGroup }
+
+func (*counter) Call(*record.Record, int) bool           { return false }
+func (c *counter) Done(*record.Record)                   { c.left.Done() }
+func (*counter) Failed(*record.Record, int, Failure)     {}
+func (*counter) Slow(*record.Record, int, time.Duration) {}
+
+// BenchmarkDispatcher runs lots of records; the time of one is ns/record.
+func BenchmarkDispatcher(b *testing.B) {
+	b.ReportAllocs()
+	const lot = 1000
+	c := &counter{}
+	d := New(1, never, c)
+	records := several(lot, 6)
+	for b.Loop() {
+		c.left.Add(lot)
+		enqueueAll(d, records)
+		c.left.Wait()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/lot, "ns/record")
+	<-d.Stop()
+}

@@ -333,3 +333,14 @@ func bytesOf(t *testing.T, e sarama.Encoder) string {
 	require.Equal(t, e.Length(), len(b)) //nolint:testifylint // Len would print the bytes
 	return string(b)
 }
+
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	home := &Home{}
+	msg := &sarama.ProducerMessage{Topic: "orders", Value: sarama.ByteEncoder(make([]byte, 100))}
+	for b.Loop() {
+		if _, err := New(b.Context(), msg, home); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
