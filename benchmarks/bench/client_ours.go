@@ -79,6 +79,17 @@ func openOurSync(s Settings) (Client, error) {
 	return c, err
 }
 
+// openOurSyncTold is one that has callbacks besides.
+func openOurSyncTold(s Settings) (Client, error) {
+	c := &ourSync{}
+	var err error
+	c.p, err = producer.NewSync(context.Background(), s.Addrs, s.options(
+		producer.WithOnError(func(context.Context, *sarama.ProducerMessage, error) {}),
+		producer.WithOnSuccess(func(context.Context, *sarama.ProducerMessage) {}),
+	))
+	return c, err
+}
+
 func (c *ourSync) Send(m *Message) error {
 	err := c.p.Send(context.Background(), saramaMessage(m))
 	c.Done(m, err)

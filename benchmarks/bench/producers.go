@@ -14,6 +14,7 @@ func Producers() []Producer {
 		{Name: "kafka-go", Version: kafkaGo, Open: openKafkaGo},
 		{Name: "sarama", Version: sarama, Sync: true, Open: openSaramaSync},
 		{Name: "Sync", Ours: true, Sync: true, Open: openOurSync},
+		{Name: "Sync, OnSuccess", Ours: true, Sync: true, Open: openOurSyncTold},
 		{Name: "franz-go", Version: franz, Sync: true, Open: openFranzSync},
 		{Name: "kafka-go", Version: kafkaGo, Sync: true, Open: openKafkaGoSync},
 	}
