@@ -61,6 +61,7 @@ const (
 	groupSize       = "size"
 	groupStart      = "start and end"
 	groupDispatcher = "dispatcher alone"
+	groupSettings   = "settings of ours"
 )
 
 // Cells are all comparisons of these producers.
@@ -75,7 +76,19 @@ func Cells(all []Producer) (cells []Cell) {
 	}
 	// One of ours is enough where nothing depends on callbacks.
 	few := slices.DeleteFunc(slices.Clone(async), func(p Producer) bool { return p.Name == "Async" })
-	return slices.Concat(throughputs(async), defaults(few), synchronous(syncs), latencies(few), scaling(few), starts(few), dispatchers(async))
+	return slices.Concat(throughputs(async), defaults(few), synchronous(syncs), latencies(few), scaling(few), starts(few), dispatchers(async), variations())
+}
+
+// variations compares our defaults with other settings, as fast as it goes and at
+// a rate that is easy for all of them.
+func variations() []Cell {
+	fast := usual(groupSettings, "JSON of 100 B, as fast as it goes", variants())
+	fast.size, fast.defaults = 100, true
+	timed := slices.DeleteFunc(variants(), func(p Producer) bool { return p.Name == "failures only" })
+	slow := usual(groupSettings, "JSON of 100 B, at 10 % of that", timed)
+	slow.size, slow.defaults, slow.share, slow.timed = 100, true, 0.1, true
+	slow.quantities = []Quantity{P50, P99, P999, CPU}
+	return []Cell{fast, slow}
 }
 
 func dispatchers(producers []Producer) []Cell {

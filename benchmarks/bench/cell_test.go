@@ -14,7 +14,11 @@ func TestCells_haveNamesOfTheirOwn(t *testing.T) {
 		name := c.Group + ", " + c.Name
 		require.False(t, seen[name], name)
 		seen[name] = true
-		require.Equal(t, "sarama", c.producers[0].Name, name)
+		if c.Group == groupSettings {
+			require.Equal(t, "defaults, OnSuccess", c.producers[0].Name, name)
+		} else {
+			require.Equal(t, "sarama", c.producers[0].Name, name)
+		}
 		for _, topic := range c.names() {
 			require.EqualValues(t, c.partitions, partitionsOf(topic))
 		}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -36,11 +37,34 @@ type ourAsync struct {
 	p *producer.Async
 }
 
-func openOurAsync(s Settings) (Client, error) {
-	c := &ourAsync{}
-	var err error
-	c.p, err = producer.NewAsync(context.Background(), s.Addrs, s.options(c.onError(), c.onSuccess()))
-	return c, err
+func openOurAsync(s Settings) (Client, error) { return openOurs()(s) }
+
+// openOurs opens one with options that differ from those of the others.
+func openOurs(changed ...producer.Option) func(Settings) (Client, error) {
+	return func(s Settings) (Client, error) {
+		c := &ourAsync{}
+		var err error
+		c.p, err = producer.NewAsync(context.Background(), s.Addrs, append(s.options(c.onError(), c.onSuccess()), changed...))
+		return c, err
+	}
+}
+
+// variants are an Async with our defaults that is told of each outcome, and some
+// that differ in one thing.
+func variants() []Producer {
+	return []Producer{
+		{Name: "defaults, OnSuccess", Ours: true, Open: openOurAsync},
+		{Name: "failures only", Ours: true, Open: openOurAsyncSilent},
+		{Name: "no idempotence", Ours: true, Open: openOurs(producer.WithIdempotence(false))},
+		{Name: "acks=1, no idempotence", Ours: true, Open: openOurs(producer.WithIdempotence(false), producer.WithAcks(sarama.WaitForLocal))},
+		{Name: "no compression", Ours: true, Open: openOurs(producer.WithCompression(sarama.CompressionNone))},
+		{Name: "lz4", Ours: true, Open: openOurs(producer.WithCompression(sarama.CompressionLZ4))},
+		{Name: "zstd", Ours: true, Open: openOurs(producer.WithCompression(sarama.CompressionZSTD))},
+		{Name: "gzip", Ours: true, Open: openOurs(producer.WithCompression(sarama.CompressionGZIP))},
+		{Name: "linger 0", Ours: true, Open: openOurs(producer.WithLinger(0))},
+		{Name: "linger 50 ms", Ours: true, Open: openOurs(producer.WithLinger(50 * time.Millisecond))},
+		{Name: "Java's partitioner", Ours: true, Open: openOurs(producer.WithPartitioner(producer.JavaPartitioner))},
+	}
 }
 
 func (c *ourAsync) Send(m *Message) error { return c.p.Send(context.Background(), saramaMessage(m)) }

@@ -95,6 +95,9 @@ func (r *Result) Table(absolute bool) string {
 	var b strings.Builder
 	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
 	head := []string{r.Group + ", " + r.Name}
+	if r.Rows[0].Ours {
+		head[0] += ", compared with " + r.Rows[0].Producer
+	}
 	for _, q := range r.quantities {
 		text := string(q)
 		if q.Difference() {
@@ -144,7 +147,7 @@ func (row *Row) cell(q Quantity, g *Goal, absolute bool) string {
 // Markdown writes all tables, without absolute figures.
 func (r *Report) Markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, %s, %s. Median of %d rounds (lowest … highest), each divided by %s in the same round.\n\n",
+	fmt.Fprintf(&b, "%s, %s, %s, %s. Median of %d rounds (lowest … highest), each divided by %s in the same round, unless the table says otherwise.\n\n",
 		r.Date, r.Machine, r.Go, r.Cluster, r.Rounds, r.versions()[0])
 	fmt.Fprintf(&b, "%s.\n\n", strings.Join(r.versions(), ", "))
 	for i := range r.Results {
