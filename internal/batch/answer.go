@@ -55,10 +55,11 @@ func (b *Batcher) answered(s *sender, batches []*Batch, response *sarama.Produce
 }
 
 // unwritten reports whether nothing of a request was written because it cannot
-// be: nothing is wrong with the connection.
+// be, or the broker would not understand it: nothing is wrong with the
+// connection.
 func unwritten(err error) bool {
 	_, ok := errors.AsType[sarama.PacketEncodingError](err)
-	return ok
+	return ok || errors.Is(err, sarama.ErrUnsupportedVersion)
 }
 
 // unanswered decides what becomes of a batch without an answer.
@@ -85,7 +86,7 @@ func (b *Batcher) judge(batch *Batch, response *sarama.ProduceResponse, outs *ou
 	block := response.GetBlock(batch.Topic, batch.Partition)
 	if block == nil {
 		batch.doubt = true
-		b.failed(batch, sarama.ErrIncompleteResponse, outs)
+		batch.verdict, batch.cause = again, sarama.ErrIncompleteResponse
 		return
 	}
 	code := block.Err
@@ -102,9 +103,12 @@ func (b *Batcher) judge(batch *Batch, response *sarama.ProduceResponse, outs *ou
 		batch.verdict = anew
 		return
 	}
-	batch.doubt = batch.doubt || !NeverAppended(code)
+	doubt := batch.doubt
+	batch.doubt = doubt || !NeverAppended(code)
 	switch {
-	case code == sarama.ErrMessageSizeTooLarge && len(batch.records) > 1:
+	case code == sarama.ErrMessageSizeTooLarge && len(batch.records) > 1 && (!batch.numbered || !doubt):
+		// Not if an earlier try may have stored it: a part of it would be new to
+		// the broker.
 		batch.verdict = halves
 	case retriable(code):
 		batch.verdict, batch.cause = again, code

@@ -56,9 +56,6 @@ func (b *Batcher) recycle(batch *Batch) {
 
 // live reports whether the outcome of any of its records is open.
 func (batch *Batch) live() bool {
-	if batch == nil {
-		return false
-	}
 	for _, r := range batch.records {
 		if !r.Completed() {
 			return true

@@ -64,7 +64,6 @@ type Config struct {
 	// Sarama is the producer's configuration.
 	Sarama  *sarama.Config
 	Cluster Cluster
-	Home    *record.Home
 	// Sink gets every record back, those of one partition in order. It must not
 	// wait, and not keep the slice.
 	Sink func([]Outcome)

@@ -10,6 +10,9 @@ import (
 // ErrAborted is what records get that are left when the batcher is aborted.
 var ErrAborted = errors.New("producer: the connections were cut because Close ran out of time")
 
+// errExited is what a record gets whose partitioner has ended its goroutine.
+var errExited = errors.New("partitioner called runtime.Goexit")
+
 // LookupError says that it could not be found where to send a message. The
 // message was not sent because of it, but may have been sent before.
 type LookupError struct{ Err error }

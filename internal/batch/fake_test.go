@@ -31,6 +31,8 @@ type reply struct {
 	err  error         // in place of an answer
 	wait time.Duration // until the answer comes
 	hang bool          // until the connection is closed
+	// unsent is why the request cannot be written.
+	unsent error
 }
 
 // world is a cluster of one broker that does as it is told.
@@ -72,7 +74,7 @@ func open(t *testing.T, change func(*sarama.Config), reply func(sent) reply) *wo
 	ctx, abort := context.WithCancel(t.Context())
 	w.abort = abort
 	b, err := New(t.Context(), &Config{
-		Aborted: ctx, Sarama: conf, Cluster: w, Home: &w.home, Sink: w.sink,
+		Aborted: ctx, Sarama: conf, Cluster: w, Sink: w.sink,
 		Suspect: func(string) {}, Identify: w.identify,
 		RetryWait:   func(n int) time.Duration { return time.Duration(n) * 100 * time.Millisecond },
 		AskWait:     func(int) time.Duration { return 50 * time.Millisecond },
@@ -174,7 +176,11 @@ func (b broker) Produce(batches []*Batch, answer func(*sarama.ProduceResponse, e
 	defer w.mu.Unlock()
 	w.requests++
 	response := &sarama.ProduceResponse{Version: 3}
-	var slowest reply
+	var (
+		gots    []sent
+		replies []reply
+		slowest reply
+	)
 	for _, batch := range batches {
 		got := sent{
 			at: time.Now(), partition: batch.Partition,
@@ -184,8 +190,14 @@ func (b broker) Produce(batches []*Batch, answer func(*sarama.ProduceResponse, e
 			require.EqualValues(w.t, i, r.OffsetDelta)
 			got.values = append(got.values, string(r.Value))
 		}
+		gots, replies = append(gots, got), append(replies, w.reply(got))
+		if unsent := replies[len(replies)-1].unsent; unsent != nil {
+			return unsent
+		}
+	}
+	for i, batch := range batches {
+		got, does := gots[i], replies[i]
 		w.sent = append(w.sent, got)
-		does := w.reply(got)
 		slowest.wait = max(slowest.wait, does.wait)
 		slowest.hang = slowest.hang || does.hang
 		if does.err != nil {
@@ -241,9 +253,9 @@ func (w *world) send(partition int32, values ...string) (records []*record.Recor
 }
 
 // sendKeyed submits a message with a key.
-func (w *world) sendKeyed(key, value string) {
+func (w *world) sendKeyed(value string) {
 	w.t.Helper()
-	w.sendTo("t", 0, key, value)
+	w.sendTo("t", 0, "key", value)
 }
 
 func (w *world) sendTo(topic string, partition int32, key, value string) *record.Record {

@@ -22,7 +22,6 @@ func (b *Batcher) stumble(p *part, cause error) {
 		return
 	}
 	if p.batch != nil && p.batch.built {
-		b.cfg.Home.Retries.Add(1)
 		// Also after a code that is a proof: one for each of many attempts would
 		// be a lot to rely on.
 		p.batch.doubt = true
@@ -45,21 +44,36 @@ func (p *part) giveUp(cause error) {
 	} else {
 		p.giveBack(cause, cause)
 	}
-	p.release()
+	// What comes next must not fail because it goes where this one went.
+	p.b.repair(p, func() {
+		ctx, cancel := context.WithTimeout(p.b.ending, refreshing)
+		defer cancel()
+		_ = p.b.cfg.Cluster.Ask(ctx, p.topic) // without an answer it goes there all the same
+	})
 }
 
-// mend has a goroutine find out where to send to.
-func (b *Batcher) mend(p *part, cause error) {
+// repair has a goroutine do what may wait before more of a partition is sent.
+func (b *Batcher) repair(p *part, do func()) {
 	p.mu.Lock()
 	p.state = mending
 	p.mu.Unlock()
 	b.menders.Go(func() {
-		if err := p.find(); b.aborted() {
+		do()
+		p.release()
+	})
+}
+
+// mend has a goroutine find out where to send to.
+func (b *Batcher) mend(p *part, cause error) {
+	b.repair(p, func() {
+		switch err := p.find(); {
+		case b.aborted():
 			p.giveBack(ErrAborted, ErrAborted)
-		} else if err != nil {
+		case err == nil, errors.Is(err, errNobody):
+			// What has come since nobody waited is sent like any other.
+		default:
 			p.giveBack(cmp.Or(cause, err), err)
 		}
-		p.release()
 	})
 }
 
@@ -127,8 +141,11 @@ func (b *Batcher) find(topic string, ask func() error, live func() bool) error {
 			b.cfg.Suspect(topic)
 			return &LookupError{Err: err}
 		}
-		if b.cfg.Final(err) || !live() {
+		if b.cfg.Final(err) {
 			return &LookupError{Err: err}
+		}
+		if !live() {
+			return errNobody
 		}
 		if err := b.wait(b.cfg.AskWait(n)); err != nil {
 			return err

@@ -195,9 +195,11 @@ func (p *part) next() {
 	}
 }
 
-// sweep returns the records of the queue that were given up. It reports whether
-// anybody still waits for anything.
+// sweep returns the records of the queue that were given up, and the batches of
+// which all were: what comes after them must not wait for what no longer matters.
+// It reports whether anybody still waits for anything.
 func (p *part) sweep() bool {
+	p.drop()
 	p.mu.Lock()
 	queue := p.queue
 	p.queue = nil
@@ -214,13 +216,21 @@ func (p *part) sweep() bool {
 		left = append(left, r)
 	}
 	p.queue, p.bytes = left, bytes
-	live := len(left) > 0
 	p.mu.Unlock()
+	return len(left) > 0 || p.batch != nil
+}
 
-	for _, batch := range append([]*Batch{p.batch}, p.halves...) {
-		live = live || batch.live()
+// drop gives up the batches to be sent next for which nobody waits.
+func (p *part) drop() {
+	outs := p.b.returning()
+	for p.batch != nil && !p.batch.live() {
+		batch := p.batch
+		p.b.failed(batch, record.ErrRefused, outs)
+		p.next()
+		p.b.recycle(batch)
+		p.tries = 0
 	}
-	return live
+	outs.hand()
 }
 
 // sweep returns those of the records that were given up, and keeps the others.
@@ -240,7 +250,8 @@ func (b *Batcher) sweep(records []*record.Record) (left []*record.Record) {
 }
 
 // giveBack returns all records of a partition: those that were in a batch with
-// sent, the others with queued.
+// sent, the others with queued. For what is wrong with the partition itself, or
+// ends everything.
 func (p *part) giveBack(sent, queued error) {
 	outs := p.b.returning()
 	for p.batch != nil {

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"math"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -29,7 +30,8 @@ func (s *sender) send(list []*part) (rest []*part) {
 		return nil
 	}
 	var batches []*Batch
-	room, messages := int(sarama.MaxRequestSize)-requestMargin, b.cfg.Sarama.Producer.Flush.MaxMessages
+	// The first batch has to fit: nothing would ever make it smaller.
+	room, messages := math.MaxInt, b.cfg.Sarama.Producer.Flush.MaxMessages
 	outs := b.returning()
 	for i, p := range list {
 		batch, fits := b.take(p, room, messages, outs)
@@ -41,7 +43,7 @@ func (s *sender) send(list []*part) (rest []*part) {
 			continue
 		}
 		batches = append(batches, batch)
-		room -= batch.bytes
+		room = min(room, int(sarama.MaxRequestSize)-requestMargin) - batch.bytes
 		if messages > 0 {
 			messages = max(messages-len(batch.records), -1)
 			if messages == 0 {
@@ -53,16 +55,27 @@ func (s *sender) send(list []*part) (rest []*part) {
 	if len(batches) == 0 {
 		return rest
 	}
+	s.produce(batches)
+	return rest
+}
+
+// produce sends a request with those batches.
+func (s *sender) produce(batches []*Batch) {
+	b := s.b
 	err := s.broker.Produce(batches, func(response *sarama.ProduceResponse, err error) {
 		b.answered(s, batches, response, err)
 	})
 	switch {
+	case err != nil && unwritten(err) && len(batches) > 1:
+		// One of them may be to blame, or they are too large together.
+		for i := range batches {
+			s.produce(batches[i : i+1])
+		}
 	case err != nil:
 		b.answered(s, batches, nil, err)
 	case b.cfg.Sarama.Producer.RequiredAcks == sarama.NoResponse:
 		b.answered(s, batches, nil, nil)
 	}
-	return rest
 }
 
 // take makes the next batch of a partition, nil if nothing of it is left. It

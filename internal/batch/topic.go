@@ -30,7 +30,9 @@ type topic struct {
 	// all and writable are the topic's partitions as of version.
 	all, writable []int32
 	version       int64
-	spare         []*record.Record // the inbox before
+	// lot are the records that are being placed, at is how far that has come.
+	lot []*record.Record
+	at  int
 	// touched are the partitions that have been given records of this lot.
 	touched []*part
 }
@@ -78,7 +80,16 @@ func (t *topic) look() {
 
 // place takes records from the inbox, a lot at a time, until there are none.
 func (t *topic) place() {
+	over := false
+	defer func() {
+		if !over {
+			t.exited()
+		}
+	}()
 	since, pause := time.Now(), min(t.b.linger/4, mostPause)
+	if len(t.lot) > 0 {
+		t.sort(since) // what was left when a partitioner ended the goroutine
+	}
 	for {
 		// Behind a prompt partitioner there is nothing to wait for but the end of
 		// the inbox: then Send does this itself.
@@ -87,25 +98,31 @@ func (t *topic) place() {
 		}
 		now := time.Now()
 		t.mu.Lock()
-		lot := t.inbox
-		if len(lot) == 0 {
+		if len(t.inbox) == 0 {
 			t.placing = false
-			t.inbox, t.spare = modest(t.inbox), modest(t.spare)
+			t.inbox, t.lot = modest(t.inbox), modest(t.lot)
 			t.mu.Unlock()
+			over = true
 			return
 		}
-		t.inbox, t.spare = t.spare, nil
+		t.inbox, t.lot = t.lot, t.inbox
 		t.mu.Unlock()
-		lot = t.sort(lot, since)
-		clear(lot)
-		t.spare = lot[:0]
+		t.sort(since)
 		since = now
 	}
 }
 
-// sort gives the records of a lot to their partitions. It returns the lot, which
-// may have become longer.
-func (t *topic) sort(lot []*record.Record, since time.Time) []*record.Record {
+// exited goes on where a partitioner has ended the goroutine.
+func (t *topic) exited() {
+	outs := t.b.returning()
+	outs.add(Outcome{Record: t.lot[t.at], Err: errExited, NotWritten: true})
+	outs.hand()
+	t.at++
+	t.b.placers.Go(t.place)
+}
+
+// sort gives the records of the lot to their partitions.
+func (t *topic) sort(since time.Time) {
 	outs := t.b.returning()
 	defer outs.hand()
 	defer t.put(since)
@@ -114,21 +131,28 @@ func (t *topic) sort(lot []*record.Record, since time.Time) []*record.Record {
 		t.chooser = t.newChooser()
 	}
 	t.look()
-	for i := 0; i < len(lot); {
-		r := lot[i]
+	for began := time.Now(); t.at < len(t.lot); {
+		if !t.chooser.Prompt() && time.Since(began) > mostPause {
+			// Neither what has a place nor what has its outcome waits for the
+			// partitions of the others.
+			t.put(since)
+			outs.flush()
+			began = time.Now()
+		}
+		r := t.lot[t.at]
 		id, err := t.chooser.Choose(&r.Msg, t.all, t.writable)
 		if errors.Is(err, partition.ErrNowhere) {
-			t.put(since) // what has a place need not wait
-			if lot, err = t.await(lot, i, len(t.all) > 0); err != nil {
-				for _, r := range lot[i:] {
-					outs.add(Outcome{Record: r, Err: err, NotWritten: true})
+			t.put(since)
+			outs.flush()
+			if err = t.await(len(t.all) > 0); err != nil {
+				for ; t.at < len(t.lot); t.at++ {
+					outs.add(Outcome{Record: t.lot[t.at], Err: err, NotWritten: true})
 				}
-				break
 			}
 			t.look()
 			continue
 		}
-		i++
+		t.at++
 		if err != nil {
 			outs.add(Outcome{Record: r, Err: err, NotWritten: true})
 			continue
@@ -143,7 +167,8 @@ func (t *topic) sort(lot []*record.Record, since time.Time) []*record.Record {
 		p.placed = append(p.placed, r)
 		p.placedBytes += r.Wire()
 	}
-	return lot
+	clear(t.lot)
+	t.lot, t.at = t.lot[:0], 0
 }
 
 // put hands on what was placed.
@@ -173,9 +198,9 @@ func (t *topic) newChooser() partition.Chooser {
 }
 
 // await waits until there are partitions, or such that have a leader. Meanwhile
-// those of the lot that were given up leave it, from i on, and new ones come.
-func (t *topic) await(lot []*record.Record, i int, writable bool) ([]*record.Record, error) {
-	err := t.b.find(t.name, func() error {
+// those of the lot that were given up leave it, and new ones come.
+func (t *topic) await(writable bool) error {
+	return t.b.find(t.name, func() error {
 		err := t.b.cfg.Cluster.Ask(t.b.ending, t.name)
 		all, led := t.b.cfg.Cluster.Topic(t.name)
 		switch {
@@ -187,14 +212,12 @@ func (t *topic) await(lot []*record.Record, i int, writable bool) ([]*record.Rec
 		return err
 	}, func() bool {
 		t.mu.Lock()
-		lot = append(lot, t.inbox...)
+		t.lot = append(t.lot, t.inbox...)
 		clear(t.inbox)
 		t.inbox = t.inbox[:0]
 		t.mu.Unlock()
-		left := t.b.sweep(lot[i:])
-		clear(lot[i+len(left):])
-		lot = lot[:i+len(left)]
+		left := t.b.sweep(t.lot[t.at:])
+		t.lot = t.lot[:t.at+len(left)]
 		return len(left) > 0
 	})
-	return lot, err
 }

@@ -15,6 +15,7 @@ var (
 	ErrNilMessage = errors.New("the message is nil")
 	ErrNoTopic    = errors.New("the topic is empty; set ProducerMessage.Topic")
 	ErrHeaderKey  = errors.New("a header has no key; Kafka knows no header without one")
+	ErrTimestamp  = errors.New("the timestamp is not between 1970 and 2262, which is what can be sent; leave it zero for the present time")
 	ErrNilContext = errors.New("the context is nil; pass context.Background()")
 )
 
@@ -47,6 +48,12 @@ func CheckTopic(name string) error {
 		}
 	}
 	return nil
+}
+
+// sendable reports whether a timestamp can be sent as it is: Kafka knows none
+// before 1970, and sarama counts in nanoseconds, which an int64 holds until 2262.
+func sendable(t time.Time) bool {
+	return t.IsZero() || t.Unix() >= 0 && t.Unix() < math.MaxInt64/int64(time.Second)
 }
 
 // EncoderError says that an Encoder failed or panicked. Its text holds neither
@@ -107,6 +114,9 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	}
 	if err := CheckTopic(msg.Topic); err != nil {
 		return Copy{}, err
+	}
+	if !sendable(msg.Timestamp) {
+		return Copy{}, ErrTimestamp
 	}
 	key, err := encode("key", msg.Key)
 	if err != nil {

@@ -69,7 +69,7 @@ func (t *Transport) openBatcher(ctx context.Context) (err error) {
 	conf := t.cfg.Sarama
 	user := t.userBackoff
 	cfg := &batch.Config{
-		Aborted: t.aborted, Sarama: conf, Cluster: links{t}, Home: t.cfg.Home, Sink: t.cfg.Sink, Suspect: t.cfg.Suspect,
+		Aborted: t.aborted, Sarama: conf, Cluster: links{t}, Sink: t.cfg.Sink, Suspect: t.cfg.Suspect,
 		Identify: t.identify, AskWait: t.askWait,
 		RetryWait:    t.cfg.Backoff.wait,
 		MostRetries:  conf.Producer.Retry.Max,
