@@ -52,8 +52,9 @@ type Async struct{ core *core }
 //
 // Key, value and headers are encoded and copied before Send returns; msg may be
 // changed and sent again at once, also from several goroutines, and is never
-// written to. A zero Timestamp becomes the time of Send. A nil Value is a
-// tombstone, as is an Encoder that returns nil; an empty one is not.
+// written to. A zero Timestamp becomes the time of Send; no other is possible than
+// those of the years 1970 to 2261. A nil Value is a tombstone, as is an Encoder
+// that returns nil; an empty one is not.
 //
 // Messages that one goroutine sends to one partition are stored in that order,
 // also across retries (with [WithIdempotence], the default). The first message

@@ -159,11 +159,6 @@ const channelBufferSize = 8192
 // them: fewer of our records go in, but sarama's markers need their places.
 const leastChannelBuffer = 256
 
-// requestMargin is what sarama leaves for the rest of a request that holds the
-// largest message: without it that message would be accepted, and could not be
-// sent.
-const requestMargin = 10 << 10
-
 // own returns the configuration of a client of our own.
 func (c *config) own() *sarama.Config {
 	conf := sarama.NewConfig()
@@ -289,7 +284,7 @@ func (c *config) check(conf *sarama.Config, borrowed bool) {
 			"transactions are not supported; leave it out",
 		},
 		{
-			p.MaxMessageBytes > int(sarama.MaxRequestSize)-requestMargin, "Producer.MaxMessageBytes", p.MaxMessageBytes,
+			p.MaxMessageBytes > int(sarama.MaxRequestSize)-transport.RequestMargin, "Producer.MaxMessageBytes", p.MaxMessageBytes,
 			"must be at least 10 KiB less than sarama.MaxRequestSize; use WithMaxMessageBytes",
 		},
 		{conf.ChannelBufferSize < 1, "ChannelBufferSize", conf.ChannelBufferSize, "must be at least 1"},

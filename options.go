@@ -80,8 +80,9 @@ func WithDeliveryTimeout(d time.Duration) Option {
 
 // WithRetryBackoff sets the waits before a re-send, overriding the default of
 // 100 ms growing to 1 s. They double from shortest to longest, less up to a
-// fifth at random. Sarama can retry 1,000 times: where that would end before
-// the delivery timeout, the waits after the first few are longer than longest.
+// fifth at random, until the delivery timeout. Over a client that is passed in
+// sarama can retry 1,000 times: where that would end before the delivery timeout,
+// the waits after the first few are longer than longest.
 func WithRetryBackoff(shortest, longest time.Duration) Option {
 	return option{"WithRetryBackoff", func(c *config) {
 		if shortest <= 0 || longest < shortest {

@@ -104,6 +104,11 @@ func TestSend_withoutACtxIsRefused(t *testing.T) {
 	})
 }
 
+// at is a message of that time.
+func at(when time.Time) *sarama.ProducerMessage {
+	return &sarama.ProducerMessage{Topic: "t", Timestamp: when}
+}
+
 func TestSend_refusesAMessageThatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("schema registry is away")
@@ -118,6 +123,8 @@ func TestSend_refusesAMessageThatCannotBeSent(t *testing.T) {
 		{"empty", &sarama.ProducerMessage{}, record.ErrNoTopic},
 		{"noTopic", text("", "v"), record.ErrNoTopic},
 		{"notATopic", text("a topic", "v"), nil},
+		{"before1970", at(time.Unix(-1, 0)), record.ErrTimestamp},
+		{"after2261", at(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)), record.ErrTimestamp},
 		{"keyFails", &sarama.ProducerMessage{Topic: "t", Key: fails}, broken},
 		{"valueFails", &sarama.ProducerMessage{Topic: "t", Value: fails}, broken},
 		{"keyPanics", &sarama.ProducerMessage{Topic: "t", Key: panics}, broken},

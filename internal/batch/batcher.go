@@ -88,8 +88,9 @@ type Config struct {
 // for each topic and each partition only as long as there is something to do
 // for it that may wait.
 type Batcher struct {
-	cfg    Config
-	linger time.Duration
+	cfg       Config
+	linger    time.Duration
+	questions Questions
 	// counting says that so many messages or bytes are enough to be sent.
 	counting bool
 	ids      identities
@@ -122,6 +123,10 @@ func New(ctx context.Context, cfg *Config) (*Batcher, error) {
 		senders: make(map[Broker]*sender), stop: make(chan struct{}),
 	}
 	flush := &cfg.Sarama.Producer.Flush
+	b.questions = Questions{
+		UnknownTopic: cfg.UnknownTopic, Suspect: cfg.Suspect, Final: cfg.Final,
+		Wait: func(n int) error { return b.wait(cfg.AskWait(n)) }, Over: b.over,
+	}
 	b.counting = flush.Messages > 0 || flush.Bytes > 0
 	b.batches.New = func() any { return new(Batch) }
 	b.outcomes.New = func() any { return &outcomes{b: b} }

@@ -131,7 +131,7 @@ func TestBatcher_theLargestMessageIsSentAgain(t *testing.T) { //nolint:parallelt
 	former := sarama.MaxRequestSize
 	sarama.MaxRequestSize = 1 << 20
 	defer func() { sarama.MaxRequestSize = former }()
-	most := int(sarama.MaxRequestSize) - requestMargin // as much as may be configured
+	most := int(sarama.MaxRequestSize) - RequestMargin // as much as may be configured
 	synctest.Test(t, func(t *testing.T) {
 		w := open(t, func(c *sarama.Config) { c.Producer.MaxMessageBytes = most },
 			scripted(reply{code: sarama.ErrNotLeaderForPartition}))

@@ -9,9 +9,9 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// refreshing is how long a batch that has a leader waits to hear whether it still
+// confirming is how long a batch that has a leader waits to hear whether it still
 // is the leader.
-const refreshing = 500 * time.Millisecond
+const confirming = 500 * time.Millisecond
 
 // stumble notes that sending to a partition has failed, and tries again later if
 // that is not too often.
@@ -46,7 +46,7 @@ func (p *part) giveUp(cause error) {
 	}
 	// What comes next must not fail because it goes where this one went.
 	p.b.repair(p, func() {
-		ctx, cancel := context.WithTimeout(p.b.ending, refreshing)
+		ctx, cancel := context.WithTimeout(p.b.ending, confirming)
 		defer cancel()
 		_ = p.b.cfg.Cluster.Ask(ctx, p.topic) // without an answer it goes there all the same
 	})
@@ -69,7 +69,7 @@ func (b *Batcher) mend(p *part, cause error) {
 		switch err := p.find(); {
 		case b.aborted():
 			p.giveBack(ErrAborted, ErrAborted)
-		case err == nil, errors.Is(err, errNobody):
+		case err == nil, errors.Is(err, ErrNobody):
 			// What has come since nobody waited is sent like any other.
 		default:
 			p.giveBack(cmp.Or(cause, err), err)
@@ -89,16 +89,16 @@ func (p *part) find() error {
 		return err
 	}
 	if !p.sweep() {
-		return errNobody
+		return ErrNobody
 	}
 	if err := b.identify(); err != nil {
 		return err
 	}
-	return b.find(p.topic, func() error {
+	return b.questions.Repeat(p.topic, func() error {
 		ctx := b.ending
 		if _, err := b.cfg.Cluster.Leader(p.topic, p.id); err == nil {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, refreshing)
+			ctx, cancel = context.WithTimeout(ctx, confirming)
 			defer cancel()
 		}
 		err := b.cfg.Cluster.Ask(ctx, p.topic)
@@ -114,41 +114,4 @@ func (p *part) find() error {
 		}
 		return cmp.Or(err, unled)
 	}, p.sweep)
-}
-
-// errNobody ends a question that nobody waits for any more.
-var errNobody = errors.New("nobody waits for the outcome any more")
-
-// find asks about a topic until there is an answer. It ends without one when that
-// is final, when nobody waits for it any more, or when the batcher is ending.
-func (b *Batcher) find(topic string, ask func() error, live func() bool) error {
-	var unknown time.Time // since when the cluster denies the topic
-	for n := 1; ; n++ {
-		err := ask()
-		if err == nil {
-			return nil
-		}
-		if end := b.over(); end != nil {
-			return end
-		}
-		now := time.Now()
-		switch {
-		case !errors.Is(err, sarama.ErrUnknownTopicOrPartition):
-			unknown = time.Time{}
-		case unknown.IsZero():
-			unknown = now
-		case now.Sub(unknown) >= b.cfg.UnknownTopic:
-			b.cfg.Suspect(topic)
-			return &LookupError{Err: err}
-		}
-		if b.cfg.Final(err) {
-			return &LookupError{Err: err}
-		}
-		if !live() {
-			return errNobody
-		}
-		if err := b.wait(b.cfg.AskWait(n)); err != nil {
-			return err
-		}
-	}
 }

@@ -227,7 +227,7 @@ func (s *story) judge() {
 			s.t.Errorf("%s was given up before it was sent, and is stored", m.value)
 		case o.Err != nil && o.NotWritten && m.attempts < 0 && n > 0:
 			s.t.Errorf("%s is proved not to be written, and is stored: %v", m.value, o.Err)
-		case o.Err == errNobody && m.attempts < 0: //nolint:errorlint // as it is
+		case o.Err == ErrNobody && m.attempts < 0: //nolint:errorlint // as it is
 			s.t.Errorf("%s was waited for", m.value)
 		case s.idempotent && n > 1:
 			s.t.Errorf("%s is stored %d times", m.value, n)

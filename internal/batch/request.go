@@ -7,8 +7,9 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// requestMargin is what sarama leaves of a request for the rest of it.
-const requestMargin = 10 << 10
+// RequestMargin is what sarama leaves of a request for the rest of it. A message
+// that is larger than what remains would be accepted, and could not be sent.
+const RequestMargin = 10 << 10
 
 // send sends one request with batches of those partitions, and returns those for
 // which there was no room.
@@ -43,7 +44,7 @@ func (s *sender) send(list []*part) (rest []*part) {
 			continue
 		}
 		batches = append(batches, batch)
-		room = min(room, int(sarama.MaxRequestSize)-requestMargin) - batch.bytes
+		room = min(room, int(sarama.MaxRequestSize)-RequestMargin) - batch.bytes
 		if messages > 0 {
 			messages = max(messages-len(batch.records), -1)
 			if messages == 0 {

@@ -200,7 +200,7 @@ func (t *topic) newChooser() partition.Chooser {
 // await waits until there are partitions, or such that have a leader. Meanwhile
 // those of the lot that were given up leave it, and new ones come.
 func (t *topic) await(writable bool) error {
-	return t.b.find(t.name, func() error {
+	return t.b.questions.Repeat(t.name, func() error {
 		err := t.b.cfg.Cluster.Ask(t.b.ending, t.name)
 		all, led := t.b.cfg.Cluster.Topic(t.name)
 		switch {

@@ -11,9 +11,9 @@ import (
 	"github.com/saramakit/producer/kafkatest"
 )
 
-// Sarama keeps back a partition's next batch until the one before it is
-// answered, however many requests may be on a connection. The library relies on
-// it: with two on their way a retry could overtake.
+// A partition's next batch waits until the one before it is answered, however
+// many requests may be on a connection: with two on their way a retry could
+// overtake.
 func TestInflight_aPartitionHasOneBatchOnItsWayAndHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	inModes(t, modes, func(t *testing.T, m mode) {

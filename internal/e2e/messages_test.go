@@ -223,6 +223,28 @@ func TestMessages_aPartitionerThatBlocksHoldsUpItsTopicOnly(t *testing.T) {
 }
 
 // Sarama gives a message without a timestamp the time of the attempt.
+// In one batch, which holds times as differences to its first one.
+func TestMessages_timesFrom1970To2261AreStoredAsTheyAre(t *testing.T) {
+	t.Parallel()
+	times := []time.Time{
+		time.Unix(0, 0), time.Date(2261, 12, 31, 23, 59, 59, 0, time.UTC), time.UnixMilli(1), time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC),
+	}
+	inModes(t, modes, func(t *testing.T, m mode) {
+		cluster := kafkatest.Start(t, kafkatest.WithBrokers(1), kafkatest.WithTopic(topic, 1))
+		p := newProducer(t, m, cluster, producer.WithLinger(50*time.Millisecond))
+		for _, when := range times {
+			require.NoError(t, p.Send(bounded(t), &sarama.ProducerMessage{Topic: topic, Timestamp: when}))
+		}
+		require.NoError(t, p.Flush(bounded(t)))
+		records, err := cluster.Records(bounded(t), topic)
+		require.NoError(t, err)
+		require.Len(t, records, len(times))
+		for i, when := range times {
+			require.True(t, when.Equal(records[i].Timestamp), "%v: %v", when, records[i].Timestamp)
+		}
+	})
+}
+
 func TestMessages_aRetryDoesNotChangeTheTimestamp(t *testing.T) {
 	t.Parallel()
 	inModes(t, modes, func(t *testing.T, m mode) {

@@ -11,9 +11,6 @@ import (
 	"github.com/saramakit/producer/internal/lane"
 )
 
-// refreshing is how long sarama is kept waiting for metadata.
-const refreshing = 2 * hedge
-
 // Ask asks whether a topic exists: see lane.Checker. A topic without a leader
 // exists. Of one that does the metadata is known when Ask returns, so that its
 // first message finds it.
@@ -89,19 +86,6 @@ func (t *Transport) metadata(b *sarama.Broker, conf *sarama.Config, topics []str
 	request := sarama.NewMetadataRequest(conf.Version, topics)
 	request.AllowAutoTopicCreation = t.cfg.Sarama.Metadata.AllowAutoTopicCreation
 	return b.GetMetadata(request)
-}
-
-// refresh sees to it that the metadata of topics is fetched. It returns when
-// that has succeeded or failed once, or ctx ends, and soon in any case: what
-// comes later is taken in all the same.
-func (t *Transport) refresh(ctx context.Context, topics ...string) {
-	ctx, cancel := context.WithTimeout(ctx, refreshing)
-	defer cancel()
-	if t.owned {
-		_ = t.cluster.refresh(ctx, topics...) // whoever needs it looks into the cache
-		return
-	}
-	t.refreshBorrowed(ctx, topics...)
 }
 
 // hangUp closes a connection of an owned client after a while, at the latest

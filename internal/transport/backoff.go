@@ -47,12 +47,11 @@ func (b Backoff) stretched(n int, timeout time.Duration) time.Duration {
 	return d
 }
 
-// setBackoffs gives sarama functions that wait themselves and return 0: what
+// setBackoffs gives sarama's producer functions that wait themselves and return 0: what
 // they return sarama would sleep, and no abort could end that.
 func (t *Transport) setBackoffs() {
 	conf := t.cfg.Sarama
 	user := conf.Producer.Retry.BackoffFunc
-	t.userBackoff = user
 	conf.Producer.Retry.BackoffFunc = func(retries, most int) time.Duration {
 		if retries == 0 {
 			// Asked for messages that failed without having been sent. The
@@ -74,12 +73,10 @@ func (t *Transport) setBackoffs() {
 	}
 }
 
-// askAgain waits before the n-th repetition of a look-up, n >= 1. It reports false
-// if the transport was aborted.
-func (t *Transport) askAgain(n int) bool { return t.wait(t.askWait(n)) }
-
+// askWait is how long an owned client waits before the n-th repetition of a
+// look-up, n >= 1.
 func (t *Transport) askWait(n int) time.Duration {
-	if f := t.cfg.Sarama.Metadata.Retry.BackoffFunc; f != nil && t.owned {
+	if f := t.cfg.Sarama.Metadata.Retry.BackoffFunc; f != nil {
 		return t.sane(f(n-1, 0), n)
 	}
 	return t.cfg.Backoff.wait(n)

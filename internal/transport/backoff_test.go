@@ -98,7 +98,6 @@ func TestBackoff_aUsersFunctionsAreKeptAndMadeAbortable(t *testing.T) {
 		hours := func(n, _ int) time.Duration { return time.Duration(1+n) * time.Hour }
 		conf.Producer.Retry.BackoffFunc, conf.Metadata.Retry.BackoffFunc = hours, hours
 		tr := bare(&Config{Sarama: conf})
-		tr.owned = true
 		tr.setBackoffs()
 
 		began := time.Now()
@@ -106,12 +105,12 @@ func TestBackoff_aUsersFunctionsAreKeptAndMadeAbortable(t *testing.T) {
 		require.Equal(t, 2*time.Hour, time.Since(began))
 
 		began = time.Now()
-		require.True(t, tr.askAgain(1))
+		require.True(t, tr.wait(tr.askWait(1)))
 		require.Equal(t, time.Hour, time.Since(began))
 
 		time.AfterFunc(time.Second, tr.Abort)
 		began = time.Now()
-		require.False(t, tr.askAgain(1))
+		require.False(t, tr.wait(tr.askWait(1)))
 		require.Equal(t, time.Second, time.Since(began))
 	})
 }

@@ -80,6 +80,18 @@ func (t *Transport) askOne(b *sarama.Broker, topic string) error {
 	return lane.ErrNoAnswer
 }
 
+// refreshing is how long sarama is kept waiting for metadata.
+const refreshing = 2 * hedge
+
+// refresh sees to it that the metadata of topics is fetched. It returns when
+// that has succeeded or failed once, or ctx ends, and soon in any case: what
+// comes later is taken in all the same.
+func (t *Transport) refresh(ctx context.Context, topics ...string) {
+	ctx, cancel := context.WithTimeout(ctx, refreshing)
+	defer cancel()
+	t.refreshBorrowed(ctx, topics...)
+}
+
 // refreshBorrowed makes a borrowed client fetch metadata, and returns soon: what
 // comes later is in the client's cache all the same. The client may ask a broker
 // that answers nothing, and would wait for that until its read timeout, so it is

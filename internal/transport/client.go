@@ -9,7 +9,7 @@ import (
 	"github.com/saramakit/producer/internal/batch"
 )
 
-// client is the sarama.Client that sarama's producer sees. It gives the
+// client is a borrowed client as sarama's producer sees it. It gives the
 // producer our configuration instead of the client's, and asks for leaders as
 // long as it is worth it: a producer of sarama's fails a message for good when
 // its one look-up fails, and while it looks up inside a broker's goroutine all
@@ -22,7 +22,7 @@ type client struct {
 // Config returns the producer's configuration.
 func (c *client) Config() *sarama.Config { return c.t.cfg.Sarama }
 
-// Close does nothing: the transport closes the client if it owns it.
+// Close does nothing: the client is not ours.
 func (*client) Close() error { return nil }
 
 // RefreshMetadata asks once and does not tell if it fails. sarama calls it
@@ -68,36 +68,35 @@ type LookupError = batch.LookupError
 // goroutine of one partition or one topic, so it holds up nothing else.
 func persist[A any](t *Transport, topic string, ask func() (A, error)) (answer A, err error) {
 	began := time.Now()
-	var unknown time.Time // since when the cluster denies the topic
-	for n := 1; ; n++ {
-		if n > 1 && !t.owned {
+	over := func() error {
+		if t.isAborted() {
+			return ErrAborted
+		}
+		return nil
+	}
+	questions := batch.Questions{
+		UnknownTopic: t.cfg.UnknownTopic, Suspect: t.cfg.Suspect, Final: final, Over: over,
+		Wait: func(n int) error {
+			t.wait(t.cfg.Backoff.wait(n))
+			return over()
+		},
+	}
+	var last error
+	err = questions.Repeat(topic, func() error {
+		if last != nil {
 			// Asking makes the client look it up, but may hang on a frozen
 			// broker; ours does not.
 			t.refresh(t.aborted, topic)
 		}
-		if t.isAborted() {
-			return answer, ErrAborted
+		if last = over(); last == nil {
+			answer, last = ask()
 		}
-		if answer, err = ask(); err == nil {
-			return answer, nil
-		}
-		now := time.Now()
-		switch {
-		case !errors.Is(err, sarama.ErrUnknownTopicOrPartition):
-			unknown = time.Time{}
-		case unknown.IsZero():
-			unknown = now
-		case now.Sub(unknown) >= t.cfg.UnknownTopic:
-			t.cfg.Suspect(topic)
-			return answer, &LookupError{Err: err}
-		}
-		if final(err) || !t.cfg.Live(topic) || now.Sub(began) >= t.cfg.DeliveryTimeout {
-			return answer, &LookupError{Err: err}
-		}
-		if !t.askAgain(n) {
-			return answer, ErrAborted
-		}
+		return last
+	}, func() bool { return t.cfg.Live(topic) && time.Since(began) < t.cfg.DeliveryTimeout })
+	if err == batch.ErrNobody { //nolint:errorlint // nobody wraps it
+		err = &LookupError{Err: last}
 	}
+	return answer, err
 }
 
 // final reports whether asking again cannot help.

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -22,11 +21,6 @@ import (
 // would stop every look-up for as long as the read timeout. Here questions go
 // over connections of their own, and no lock is held while one is open.
 type cluster struct {
-	// Client is nil. sarama's producer calls none of the methods that are not
-	// defined below, which a test looks up in its source; those of transactions
-	// are to be added with them.
-	sarama.Client
-
 	conf  *sarama.Config
 	seeds []string // the addresses that were configured
 	// question asks the cluster about topics, and adopt makes addresses the
@@ -76,19 +70,9 @@ type topology struct {
 	writable   []int32 // without those that have no leader
 }
 
-// Config is that of the connections.
-func (c *cluster) Config() *sarama.Config { return c.conf }
-
-// Closed reports whether Close was called.
-func (c *cluster) Closed() bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.closed
-}
-
-// Close closes the connections. They are to be cut before: else it waits for
+// close closes the connections. They are to be cut before: else it waits for
 // what is on its way on them.
-func (c *cluster) Close() error {
+func (c *cluster) close() {
 	c.mu.Lock()
 	c.closed = true
 	open := append(slices.Collect(maps.Values(c.brokers)), c.initial)
@@ -96,57 +80,13 @@ func (c *cluster) Close() error {
 	for _, b := range open {
 		_ = b.Close() // one that is closed already says so
 	}
-	return nil
 }
 
-// Partitions returns all partitions of a topic. It asks for a topic that is not
-// known.
-func (c *cluster) Partitions(topic string) ([]int32, error) {
-	return c.lookUp(topic, func(t *topology) []int32 { return t.all })
-}
-
-// WritablePartitions returns those that have a leader.
-func (c *cluster) WritablePartitions(topic string) ([]int32, error) {
-	return c.lookUp(topic, func(t *topology) []int32 { return t.writable })
-}
-
-func (c *cluster) lookUp(topic string, of func(*topology) []int32) ([]int32, error) {
-	if t := c.topic(topic); t != nil && len(of(t)) > 0 {
-		return of(t), nil
-	}
-	err := c.RefreshMetadata(topic)
-	// What is wrong may be wrong with others of its partitions only.
-	if t := c.topic(topic); t != nil && len(of(t)) > 0 {
-		return of(t), nil
-	}
-	if err == nil {
-		err = sarama.ErrLeaderNotAvailable
-	}
-	return nil, err
-}
-
+// topic returns what is known of a topic, nil if it is not known.
 func (c *cluster) topic(name string) *topology {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.topics[name]
-}
-
-// Leader returns the connection to the leader of a partition, and begins to
-// connect if that is not done. It asks if no leader is known.
-func (c *cluster) Leader(topic string, partition int32) (*sarama.Broker, error) {
-	b, err := c.knownLeader(topic, partition)
-	if err != nil {
-		refreshErr := c.RefreshMetadata(topic)
-		// What is wrong may be wrong with others of its partitions only.
-		if b, err = c.knownLeader(topic, partition); err != nil {
-			if _, ok := refreshErr.(sarama.KError); ok && c.topic(topic) != nil { //nolint:errorlint // as it is
-				return nil, err
-			}
-			return nil, cmp.Or(refreshErr, err)
-		}
-	}
-	_ = c.open(b) // if it has gone meanwhile, sending to it fails and is tried again
-	return b, nil
 }
 
 // open begins to connect, unless the broker has been replaced: what uses it
@@ -161,6 +101,7 @@ func (c *cluster) open(b *sarama.Broker) error {
 	return b.Open(c.conf)
 }
 
+// knownLeader returns the broker that leads a partition. It asks nobody.
 func (c *cluster) knownLeader(topic string, partition int32) (*sarama.Broker, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -186,10 +127,9 @@ func leaderless(p *sarama.PartitionMetadata) bool {
 	return p.Err == sarama.ErrLeaderNotAvailable || p.Leader < 0
 }
 
-// LeastLoadedBroker is whom sarama asks for a producer id: first the broker that
-// has answered already. One that fails is closed by sarama, and another one
-// asked.
-func (c *cluster) LeastLoadedBroker() *sarama.Broker {
+// identifier is whom to ask for a producer id: first the broker that has answered
+// already, then each in turn.
+func (c *cluster) identifier() *sarama.Broker {
 	c.mu.Lock()
 	old, turn := c.initial, c.turn
 	c.turn++
@@ -228,12 +168,9 @@ func (f *flight) failure(topics []string) error {
 	return nil
 }
 
-// RefreshMetadata asks the cluster about topics, and returns what is wrong with
-// the first one of them that is not in order.
-func (c *cluster) RefreshMetadata(topics ...string) error { return c.refresh(c.ctx, topics...) }
-
-// refresh is RefreshMetadata for a caller who may leave earlier. The answer is
-// taken in all the same.
+// refresh asks the cluster about topics, and returns what is wrong with the first
+// one of them that is not in order. Who leaves early, because ctx ends, finds the
+// answer later.
 func (c *cluster) refresh(ctx context.Context, topics ...string) error {
 	f, err := c.join(topics)
 	if err != nil {
@@ -302,7 +239,7 @@ func (c *cluster) keepFresh() {
 		topics := slices.Collect(maps.Keys(c.topics))
 		c.mu.RUnlock()
 		if len(topics) > 0 {
-			_ = c.RefreshMetadata(topics...) // whoever needs them asks again
+			_ = c.refresh(c.ctx, topics...) // whoever needs them asks again
 		}
 	}
 }

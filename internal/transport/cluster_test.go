@@ -57,6 +57,9 @@ func (a *atlas) ask(
 	return a.answer(n, topics)
 }
 
+// look asks about topics, and waits for what comes of it.
+func (a *atlas) look(topics ...string) error { return a.refresh(a.ctx, topics...) }
+
 func (a *atlas) putQuestions() [][]string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -89,20 +92,6 @@ func knows(topics ...*sarama.TopicMetadata) func(int, []string) (*sarama.Metadat
 	return func(int, []string) (*sarama.MetadataResponse, error) { return metadata(topics...), nil }
 }
 
-func TestCluster_whatIsKnownIsNotAskedForAgain(t *testing.T) {
-	t.Parallel()
-	a := newAtlas(t, knows(led("orders", 0, 2, 1)))
-	for range 3 {
-		partitions, err := a.Partitions("orders")
-		require.NoError(t, err)
-		require.Equal(t, []int32{0, 1, 2}, partitions)
-		b, err := a.Leader("orders", 1)
-		require.NoError(t, err)
-		require.Equal(t, "c:1", b.Addr())
-	}
-	require.Equal(t, [][]string{{"orders"}}, a.putQuestions())
-}
-
 func TestCluster_aThousandLookUpsAtTheSameTimeAreTwoQuestions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -118,7 +107,9 @@ func TestCluster_aThousandLookUpsAtTheSameTimeAreTwoQuestions(t *testing.T) {
 		began := time.Now()
 		for n := range 1000 {
 			all.Go(func() {
-				_, err := a.Leader([]string{"orders", "payments", "refunds"}[n%3], 0)
+				topic := []string{"orders", "payments", "refunds"}[n%3]
+				require.NoError(t, a.look(topic))
+				_, err := a.knownLeader(topic, 0)
 				require.NoError(t, err)
 			})
 		}
@@ -136,10 +127,10 @@ func TestCluster_aQuestionThatWasAskedBeforeDoesNotAnswerOneThatComesAfter(t *te
 			time.Sleep(time.Second) //nolint:forbidigo // virtual
 			return metadata(led("orders", int32(n))), nil
 		})
-		go func() { _ = a.RefreshMetadata("orders") }()
+		go func() { _ = a.look("orders") }()
 		synctest.Wait() // the first question has been asked
-		require.NoError(t, a.RefreshMetadata("orders"))
-		b, err := a.Leader("orders", 0)
+		require.NoError(t, a.look("orders"))
+		b, err := a.knownLeader("orders", 0)
 		require.NoError(t, err)
 		require.Equal(t, "c:1", b.Addr(), "the leader of the second answer")
 		a.wg.Wait()
@@ -157,7 +148,7 @@ func TestCluster_whoLeavesEarlyFindsTheAnswerLater(t *testing.T) {
 		defer cancel()
 		require.ErrorIs(t, a.refresh(ctx, "orders"), context.DeadlineExceeded)
 		a.wg.Wait()
-		_, err := a.Leader("orders", 0)
+		_, err := a.knownLeader("orders", 0)
 		require.NoError(t, err)
 		require.Len(t, a.putQuestions(), 1)
 	})
@@ -166,17 +157,14 @@ func TestCluster_whoLeavesEarlyFindsTheAnswerLater(t *testing.T) {
 func TestCluster_aPartitionWithoutALeaderDoesNotHideTheOthers(t *testing.T) {
 	t.Parallel()
 	a := newAtlas(t, knows(led("orders", 0, -1)))
-	_, err := a.Leader("orders", 0)
+	require.ErrorIs(t, a.look("orders"), sarama.ErrLeaderNotAvailable)
+	_, err := a.knownLeader("orders", 0)
 	require.NoError(t, err)
-	_, err = a.Leader("orders", 1)
+	_, err = a.knownLeader("orders", 1)
 	require.ErrorIs(t, err, sarama.ErrLeaderNotAvailable)
-	writable, err := a.WritablePartitions("orders")
-	require.NoError(t, err)
-	require.Equal(t, []int32{0}, writable)
-	all, err := a.Partitions("orders")
-	require.NoError(t, err)
-	require.Equal(t, []int32{0, 1}, all)
-	_, err = a.Leader("orders", 2)
+	require.Equal(t, []int32{0}, a.topic("orders").writable)
+	require.Equal(t, []int32{0, 1}, a.topic("orders").all)
+	_, err = a.knownLeader("orders", 2)
 	require.ErrorIs(t, err, sarama.ErrUnknownTopicOrPartition)
 }
 
@@ -191,12 +179,9 @@ func TestCluster_aTopicThatIsRefusedIsForgottenAndTheReasonTold(t *testing.T) {
 			}
 			return metadata(&sarama.TopicMetadata{Name: "orders", Err: code}), nil
 		})
-		require.NoError(t, a.RefreshMetadata("orders"))
-		require.Equal(t, error(code), a.RefreshMetadata("orders"))
-		_, err := a.Leader("orders", 0)
-		require.Equal(t, error(code), err)
-		_, err = a.Partitions("orders")
-		require.Equal(t, error(code), err)
+		require.NoError(t, a.look("orders"))
+		require.Equal(t, error(code), a.look("orders"))
+		require.Nil(t, a.topic("orders"))
 	}
 }
 
@@ -208,9 +193,9 @@ func TestCluster_whatIsKnownSurvivesAQuestionWithoutAnAnswer(t *testing.T) {
 		}
 		return nil, sarama.ErrOutOfBrokers
 	})
-	require.NoError(t, a.RefreshMetadata("orders"))
-	require.ErrorIs(t, a.RefreshMetadata("orders"), sarama.ErrOutOfBrokers)
-	_, err := a.Leader("orders", 0)
+	require.NoError(t, a.look("orders"))
+	require.ErrorIs(t, a.look("orders"), sarama.ErrOutOfBrokers)
+	_, err := a.knownLeader("orders", 0)
 	require.NoError(t, err)
 }
 
@@ -236,9 +221,9 @@ func TestCluster_anAnswerOfAnEarlierEpochDoesNotBringTheOldLeaderBack(t *testing
 			}
 			return metadata(c.second), nil
 		})
-		require.NoError(t, a.RefreshMetadata("orders"))
-		require.NoError(t, a.RefreshMetadata("orders"))
-		b, err := a.Leader("orders", 0)
+		require.NoError(t, a.look("orders"))
+		require.NoError(t, a.look("orders"))
+		b, err := a.knownLeader("orders", 0)
 		require.NoError(t, err, name)
 		require.Equal(t, c.want, b.Addr(), name)
 	}
@@ -254,8 +239,8 @@ func TestCluster_aBrokerKeepsItsConnectionUntilItsAddressChanges(t *testing.T) {
 		return r, nil
 	})
 	leader := func() *sarama.Broker {
-		require.NoError(t, a.RefreshMetadata("orders"))
-		b, err := a.Leader("orders", 0)
+		require.NoError(t, a.look("orders"))
+		b, err := a.knownLeader("orders", 0)
 		require.NoError(t, err)
 		return b
 	}
@@ -277,10 +262,10 @@ func TestCluster_aBrokerThatIsGoneIsClosedAfterItsRequestsHaveTimedOut(t *testin
 			}
 			return r, nil
 		})
-		require.NoError(t, a.RefreshMetadata("orders"))
+		require.NoError(t, a.look("orders"))
 		require.Len(t, a.brokers, 2)
 		began := time.Now()
-		require.NoError(t, a.RefreshMetadata("orders"))
+		require.NoError(t, a.look("orders"))
 		require.Len(t, a.brokers, 1)
 		a.wg.Wait()
 		require.Equal(t, 2*a.conf.Net.ReadTimeout, time.Since(began))
@@ -302,7 +287,7 @@ func TestCluster_knownTopicsAreAskedForAgainEverySoOften(t *testing.T) {
 		a.keepFresh()
 		require.Equal(t, time.Hour, time.Since(began))
 		require.Empty(t, a.putQuestions(), "no topic is known yet")
-		require.NoError(t, a.RefreshMetadata("orders"))
+		require.NoError(t, a.look("orders"))
 		a.keepFresh()
 		require.Len(t, a.putQuestions(), 1+5)
 		a.conf.Metadata.RefreshFrequency = 0
@@ -325,15 +310,15 @@ func TestCluster_aLateAnswerIsTakenInUnlessALaterQuestionWasAnswered(t *testing.
 		require.NoError(t, err)
 		return b.Addr()
 	}
-	require.Error(t, a.RefreshMetadata("orders"))
+	require.Error(t, a.look("orders"))
 	first := a.late
 	first(metadata(led("orders", 0)))
 	require.Equal(t, "a:1", leader())
-	require.NoError(t, a.RefreshMetadata("orders"))
+	require.NoError(t, a.look("orders"))
 	require.Equal(t, "b:1", leader())
 	first(metadata(led("orders", 0)))
 	require.Equal(t, "b:1", leader())
-	require.Error(t, a.RefreshMetadata("orders"))
+	require.Error(t, a.look("orders"))
 	a.late(metadata(led("orders", 2)))
 	require.Equal(t, "c:1", leader())
 }
@@ -351,18 +336,17 @@ func TestCluster_aQuestionAboutTenThousandTopicsDoesNotStopLookUps(t *testing.T)
 		}
 		return r, nil
 	})
-	require.NoError(t, a.RefreshMetadata("orders"))
+	require.NoError(t, a.look("orders"))
 	done := make(chan struct{})
 	start := time.Now()
 	go func() {
 		defer close(done)
-		_ = a.RefreshMetadata(topics...)
+		_ = a.look(topics...)
 	}()
 	longest := time.Duration(0)
 	for end := false; !end; {
 		began := time.Now()
-		_, err := a.Partitions("orders")
-		require.NoError(t, err)
+		require.NotNil(t, a.topic("orders"))
 		longest = max(longest, time.Since(began))
 		select {
 		case <-done:
@@ -388,22 +372,19 @@ func TestCluster_partitionsAreNotTakenAwayFromTheSameTopic(t *testing.T) {
 			}
 			return metadata(topic), nil
 		})
-		require.NoError(t, a.RefreshMetadata("orders"))
-		require.NoError(t, a.RefreshMetadata("orders"))
-		all, err := a.Partitions("orders")
-		require.NoError(t, err)
-		require.Len(t, all, c.want, name)
+		require.NoError(t, a.look("orders"))
+		require.NoError(t, a.look("orders"))
+		require.Len(t, a.topic("orders").all, c.want, name)
 	}
 }
 
 func TestCluster_afterCloseNothingIsAsked(t *testing.T) {
 	t.Parallel()
 	a := newAtlas(t, knows(led("orders", 0)))
-	require.NoError(t, a.RefreshMetadata("orders"))
-	require.NoError(t, a.Close())
-	require.True(t, a.Closed())
-	require.ErrorIs(t, a.RefreshMetadata("orders"), sarama.ErrClosedClient)
-	_, err := a.Leader("orders", 0)
+	require.NoError(t, a.look("orders"))
+	a.close()
+	require.ErrorIs(t, a.look("orders"), sarama.ErrClosedClient)
+	_, err := a.knownLeader("orders", 0)
 	require.ErrorIs(t, err, sarama.ErrClosedClient)
 	require.Len(t, a.putQuestions(), 1)
 }
@@ -413,7 +394,7 @@ func TestCluster_aProducerIDIsAskedOfTheOneThatAnsweredThenOfEachInTurn(t *testi
 	a := newAtlas(t, knows())
 	a.seeds, a.initial = []string{"a:1", "b:1", "c:1"}, sarama.NewBroker("b:1")
 	for _, addr := range []string{"b:1", "b:1", "c:1", "a:1", "b:1"} {
-		require.Equal(t, addr, a.LeastLoadedBroker().Addr())
+		require.Equal(t, addr, a.identifier().Addr())
 	}
 	a.wg.Wait()
 }

@@ -167,7 +167,6 @@ func (t *Transport) openCluster(first *sarama.Broker) {
 		spawn: t.spawn, hangUp: t.hangUp, wait: t.wait, ctx: t.aborted,
 		topics: make(map[string]*topology), brokers: make(map[int32]*sarama.Broker),
 	}
-	t.client = t.cluster
 	t.spawn(t.cluster.keepFresh)
 }
 

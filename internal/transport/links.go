@@ -67,7 +67,7 @@ func (l link) Close() { _ = l.broker.Close() }
 // openBatcher starts the batcher.
 func (t *Transport) openBatcher(ctx context.Context) (err error) {
 	conf := t.cfg.Sarama
-	user := t.userBackoff
+	user := conf.Producer.Retry.BackoffFunc
 	cfg := &batch.Config{
 		Aborted: t.aborted, Sarama: conf, Cluster: links{t}, Sink: t.cfg.Sink, Suspect: t.cfg.Suspect,
 		Identify: t.identify, AskWait: t.askWait,
@@ -91,7 +91,7 @@ func (t *Transport) openBatcher(ctx context.Context) (err error) {
 func (t *Transport) identify(ctx context.Context) (batch.Identity, error) {
 	request := &sarama.InitProducerIDRequest{ProducerID: -1, ProducerEpoch: -1, Version: idVersion(t.cfg.Sarama.Version)}
 	for n := 1; ; n++ {
-		response, err := t.cluster.LeastLoadedBroker().InitProducerID(request)
+		response, err := t.cluster.identifier().InitProducerID(request)
 		if err == nil {
 			if response.Err == sarama.ErrNoError {
 				return batch.Identity{ID: response.ProducerID, Epoch: response.ProducerEpoch}, nil
@@ -101,10 +101,11 @@ func (t *Transport) identify(ctx context.Context) (batch.Identity, error) {
 				return batch.Identity{}, err
 			}
 		}
-		if ctx.Err() == nil && t.wait(t.cfg.Backoff.wait(n)) && ctx.Err() == nil {
-			continue
+		select {
+		case <-time.After(t.cfg.Backoff.wait(n)):
+		case <-ctx.Done():
+			return batch.Identity{}, errors.Join(context.Cause(ctx), err)
 		}
-		return batch.Identity{}, errors.Join(context.Cause(ctx), err)
 	}
 }
 

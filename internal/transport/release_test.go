@@ -50,8 +50,9 @@ func TestRelease_closesAlsoWhatIsReplacedMeanwhile(t *testing.T) {
 	t.Parallel()
 	tr, first := wired(t)
 	tr.cluster.learn(metadata(led("orders", 0)), []string{"orders"}, 1)
-	leader, err := tr.cluster.Leader("orders", 0)
+	leader, err := tr.cluster.knownLeader("orders", 0)
 	require.NoError(t, err)
+	require.NoError(t, tr.cluster.open(leader))
 	tr.askers.mu.Lock()
 	asker := tr.askers.list[1].broker
 	tr.askers.mu.Unlock()

@@ -24,6 +24,10 @@ import (
 // ErrAborted is what calls inside sarama get once the transport was aborted.
 var ErrAborted = batch.ErrAborted
 
+// RequestMargin is what the rest of a request may take, beside the largest
+// message.
+const RequestMargin = batch.RequestMargin
+
 // Outcome is what became of a record.
 type Outcome = batch.Outcome
 
@@ -60,7 +64,7 @@ type Transport struct {
 	// connections is the configuration of an owned client's connections for
 	// messages, questions that of the others.
 	connections, questions *sarama.Config
-	client                 sarama.Client // cluster, or as it was borrowed
+	client                 sarama.Client // as it was borrowed, else nil
 	owned                  bool
 	// Of an owned client only.
 	dialer  *netdial.Dialer
@@ -71,8 +75,6 @@ type Transport struct {
 	batches  *batch.Batcher
 	producer sarama.AsyncProducer
 	input    chan<- *sarama.ProducerMessage
-	// userBackoff is the user's function for waits before a re-send, or nil.
-	userBackoff func(retries, most int) time.Duration
 
 	// aborted ends every wait that is ours: backoffs and repeated questions.
 	aborted context.Context //nolint:containedctx // it ends the transport, not a call
@@ -97,7 +99,6 @@ type Transport struct {
 func Open(ctx context.Context, cfg *Config) (*Transport, error) {
 	t := &Transport{cfg: *cfg, drained: make(chan struct{}), ended: make(chan struct{})}
 	t.aborted, t.abort = context.WithCancel(context.Background())
-	t.setBackoffs()
 	if t.owned = cfg.Client == nil; t.owned {
 		t.setDialer() // before anybody may abort it
 	}
@@ -121,6 +122,7 @@ func (t *Transport) open(ctx context.Context) error {
 		return t.openOwned(ctx)
 	}
 	t.client = t.cfg.Client
+	t.setBackoffs()
 	producer, err := t.newProducer(ctx)
 	if err != nil {
 		return err
@@ -272,9 +274,9 @@ func (t *Transport) release() {
 	// Connections first: nothing of value is on them any more, and closing a
 	// client waits for the question that it may be asking.
 	t.dialer.Abort()
-	if t.client != nil {
+	if t.cluster != nil {
 		t.askers.close()
-		_ = t.client.Close()
+		t.cluster.close()
 	}
 	t.asks.Wait()
 	t.closings.Wait() // after those that may add to them
