@@ -86,7 +86,7 @@ func (b *Batcher) judge(batch *Batch, response *sarama.ProduceResponse, outs *ou
 	block := response.GetBlock(batch.Topic, batch.Partition)
 	if block == nil {
 		batch.doubt = true
-		batch.verdict, batch.cause = again, sarama.ErrIncompleteResponse
+		b.failed(batch, sarama.ErrIncompleteResponse, outs)
 		return
 	}
 	code := block.Err
