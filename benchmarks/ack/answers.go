@@ -15,6 +15,7 @@ import (
 // The keys of the requests that a producer makes.
 const (
 	produce        = 0
+	fetch          = 1
 	metadata       = 3
 	apiVersions    = 18
 	initProducerID = 22
@@ -36,6 +37,9 @@ func fromTheFuture() kmsg.Response {
 func supported() []kmsg.ApiVersionsResponseApiKey {
 	return []kmsg.ApiVersionsResponseApiKey{
 		{ApiKey: produce, MinVersion: 3, MaxVersion: 11},
+		// Nobody fetches, but librdkafka makes the batches of today only for
+		// brokers that say they would serve them.
+		{ApiKey: fetch, MinVersion: 4, MaxVersion: 11},
 		{ApiKey: metadata, MinVersion: 0, MaxVersion: 9},
 		{ApiKey: apiVersions, MinVersion: 0, MaxVersion: newestAPIVersions},
 		{ApiKey: initProducerID, MinVersion: 0, MaxVersion: 4},

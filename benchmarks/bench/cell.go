@@ -81,14 +81,17 @@ func Cells(all []Producer) (cells []Cell) {
 
 // variations compares our defaults with other settings, as fast as it goes and at
 // a rate that is easy for all of them.
-func variations() []Cell {
-	fast := usual(groupSettings, "JSON of 100 B, as fast as it goes", variants())
-	fast.size, fast.defaults = 100, true
+func variations() (cells []Cell) {
+	for _, size := range []int{100, 1024} {
+		fast := usual(groupSettings, fmt.Sprintf("JSON of %d B, as fast as it goes", size), variants())
+		fast.size, fast.defaults = size, true
+		cells = append(cells, fast)
+	}
 	timed := slices.DeleteFunc(variants(), func(p Producer) bool { return p.Name == "failures only" })
 	slow := usual(groupSettings, "JSON of 100 B, at 10 % of that", timed)
 	slow.size, slow.defaults, slow.share, slow.timed = 100, true, 0.1, true
 	slow.quantities = []Quantity{P50, P99, P999, CPU}
-	return []Cell{fast, slow}
+	return append(cells, slow)
 }
 
 func dispatchers(producers []Producer) []Cell {

@@ -41,7 +41,7 @@ func TestPayload_isOfTheSizeThatIsAskedFor(t *testing.T) {
 	for _, p := range []Payload{JSON, Random} {
 		for _, size := range []int{1, 100, 10_240} {
 			values := p.values(size)
-			require.Len(t, values, distinct)
+			require.Len(t, values, distinct(size))
 			for _, v := range values {
 				require.Len(t, v, size)
 			}

@@ -17,14 +17,14 @@ const (
 	Random Payload = "random" // does not compress
 )
 
-// distinct is how many values there are: with one alone a batch would compress
-// to nothing.
-const distinct = 251
+// distinct is how many values of a size there are: more than fit into a batch,
+// which would else compress to nothing where the compressor looks back as far.
+func distinct(size int) int { return max(251, 2*BatchBytes/size) }
 
 // values makes values of that size.
 func (p Payload) values(size int) (all [][]byte) {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // not a secret
-	for range distinct {
+	for range distinct(size) {
 		var value []byte
 		if p == JSON {
 			for field := 0; len(value) < size; field++ {
@@ -59,7 +59,7 @@ type load struct {
 func (l *load) prepared() []Message {
 	n := l.messages
 	if !l.timed {
-		n = distinct * len(l.topics)
+		n = (len(l.values)/len(l.topics) + 1) * len(l.topics)
 	}
 	all := make([]Message, n)
 	for i := range all {

@@ -34,7 +34,7 @@ func config(s *bench.Settings) *kafka.ConfigMap {
 	if !s.Defaults {
 		c["enable.idempotence"] = true
 		c["compression.type"] = "snappy"
-		c["linger.ms"] = float64(s.Linger) / float64(time.Millisecond)
+		c["linger.ms"] = int(s.Linger.Milliseconds())
 		c["batch.size"] = bench.BatchBytes
 		c["batch.num.messages"] = bench.Buffered
 		c["queue.buffering.max.messages"] = bench.Buffered
