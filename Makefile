@@ -85,13 +85,13 @@ cover: ## Measure what the tests of each module cover of this repository; the pr
 
 # CONFLUENT=1 lets confluent-kafka-go run, too, which needs a C compiler.
 .PHONY: bench
-bench: ## Compare with every peer, against brokers that only acknowledge; RUN= some comparisons. Writes benchmarks/results.
-	go -C benchmarks$(if $(CONFLUENT),/confluent) run . -ratios -out $(CURDIR)/benchmarks/results$(if $(RUN), -run '$(RUN)')
+bench: ## Compare with every peer, against brokers that only acknowledge. Writes benchmarks/results; RUN= some comparisons, and writes nothing.
+	go -C benchmarks$(if $(CONFLUENT),/confluent) run . -ratios $(if $(RUN),-run '$(RUN)',-out $(CURDIR)/benchmarks/results)
 
 .PHONY: bench-kafka
 bench-kafka: ## The same against one node of Apache Kafka; needs Java 17 or later and Maven.
 	go -C integration run ./cmd/with-kafka sh -c 'cd $(CURDIR)/benchmarks$(if $(CONFLUENT),/confluent) && \
-		go run . -ratios -kafka "$$KAFKA_BROKERS" -out $(CURDIR)/benchmarks/results$(if $(RUN), -run "$(RUN)")'
+		go run . -ratios -kafka "$$KAFKA_BROKERS" $(if $(RUN),-run "$(RUN)",-out $(CURDIR)/benchmarks/results)'
 
 .PHONY: microbench
 microbench: ## Run the Go benchmarks of every module, for benchstat; BENCHTIME=2s for steadier numbers.

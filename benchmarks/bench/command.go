@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime/pprof"
+	"slices"
 	"strings"
 )
 
@@ -29,8 +30,8 @@ func Main(producers []Producer) {
 // settings are what the flags say.
 type settings struct {
 	Effort
-	ratios                    bool
-	only, out, kafka, profile string
+	ratios                           bool
+	only, among, out, kafka, profile string
 }
 
 // Run is the program: the comparisons, or the broker that they need.
@@ -44,9 +45,10 @@ func Run(args []string, in io.Reader, out io.Writer, producers []Producer) (err 
 	flags.Float64Var(&s.Seconds, "seconds", 0.3, "how long each run is to take, about")
 	flags.BoolVar(&s.ratios, "ratios", false, "print no absolute figures")
 	flags.StringVar(&s.only, "run", "", "only comparisons that match this `regexp`")
+	flags.StringVar(&s.among, "producers", "", "only producers that match this `regexp`, compared with the first of them")
 	flags.StringVar(&s.out, "out", "", "write tables, JSON and charts into this `folder`")
 	flags.StringVar(&s.kafka, "kafka", "", "use the brokers at these `addresses`, and not those that only acknowledge")
-	flags.StringVar(&s.profile, "cpuprofile", "", "write a profile to this `file`; -tagfocus producer=Async shows one producer")
+	flags.StringVar(&s.profile, "cpuprofile", "", "write a profile to this `file`; -producers limits it to one of them")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -82,6 +84,10 @@ func (s *settings) compare(out io.Writer, producers []Producer) (report *Report,
 	if err != nil {
 		return nil, err
 	}
+	among, err := regexp.Compile(s.among)
+	if err != nil {
+		return nil, err
+	}
 	addrs, cluster := strings.Split(s.kafka, ","), "Apache Kafka"
 	if s.kafka == "" {
 		cluster = fmt.Sprintf("%d brokers that only acknowledge", brokers)
@@ -95,7 +101,8 @@ func (s *settings) compare(out io.Writer, producers []Producer) (report *Report,
 	cells := Cells(producers)
 	for i := range cells {
 		c := &cells[i]
-		if !only.MatchString(c.Group + ", " + c.Name) {
+		c.producers = slices.DeleteFunc(slices.Clone(c.producers), func(p Producer) bool { return !among.MatchString(p.Name) })
+		if !only.MatchString(c.Group+", "+c.Name) || len(c.producers) == 0 {
 			continue
 		}
 		if s.kafka != "" {
@@ -117,7 +124,7 @@ func (s *settings) compare(out io.Writer, producers []Producer) (report *Report,
 		}
 	}
 	if len(report.Results) == 0 {
-		return nil, fmt.Errorf("no comparison matches -run %q", s.only)
+		return nil, fmt.Errorf("no comparison matches -run %q and -producers %q", s.only, s.among)
 	}
 	return report, nil
 }

@@ -147,8 +147,8 @@ func (row *Row) cell(q Quantity, g *Goal, absolute bool) string {
 // Markdown writes all tables, without absolute figures.
 func (r *Report) Markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, %s, %s. Median of %d rounds (lowest … highest), each divided by %s in the same round, unless the table says otherwise.\n\n",
-		r.Date, r.Machine, r.Go, r.Cluster, r.Rounds, r.versions()[0])
+	fmt.Fprintf(&b, "%s, %s, %s, %s. Median of %d rounds (lowest … highest), each compared with sarama in the same round, unless the table says otherwise.\n\n",
+		r.Date, r.Machine, r.Go, r.Cluster, r.Rounds)
 	fmt.Fprintf(&b, "%s.\n\n", strings.Join(r.versions(), ", "))
 	for i := range r.Results {
 		b.WriteString(r.Results[i].Table(false))
@@ -166,9 +166,6 @@ func (r *Report) versions() (all []string) {
 				all = append(all, text)
 			}
 		}
-	}
-	if all == nil {
-		all = []string{"nothing"}
 	}
 	return all
 }
