@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"bytes"
 	"image/color"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 )
 
 // chart is a picture of one quantity in the cells of a group.
@@ -52,36 +55,69 @@ func (r *Report) Charts(dir, prefix string) error {
 	return nil
 }
 
-// colours tell producers apart, also in grey and for most of those who see
-// fewer colours (Okabe and Ito).
-func colours() []color.Color {
-	return []color.Color{
-		color.RGBA{153, 153, 153, 255},
-		color.RGBA{0, 114, 178, 255},
-		color.RGBA{86, 180, 233, 255},
-		color.RGBA{230, 159, 0, 255},
-		color.RGBA{0, 158, 115, 255},
-		color.RGBA{204, 121, 167, 255},
+// colour tells a producer from the others in every chart, also in grey and for
+// most of those who see fewer colours (Okabe and Ito).
+func colour(producer string) color.Color {
+	switch producer {
+	case "sarama":
+		return color.RGBA{153, 153, 153, 255}
+	case "Async", "Sync":
+		return color.RGBA{0, 114, 178, 255}
+	case "Async, OnSuccess", "Sync, OnSuccess":
+		return color.RGBA{86, 180, 233, 255}
+	case "franz-go":
+		return color.RGBA{230, 159, 0, 255}
+	case "kafka-go":
+		return color.RGBA{0, 158, 115, 255}
+	case "confluent":
+		return color.RGBA{204, 121, 167, 255}
 	}
+	return color.Black
 }
+
+// What a picture is made of, in points.
+const (
+	height = vg.Length(300)
+	margin = vg.Length(12) // around it all: labels of the axes reach over its edge
+	aside  = vg.Length(130)
+	group  = vg.Length(100) // the bars that stand together
+	edge   = vg.Length(80)  // beside the first and the last of them
+	axes   = vg.Length(420) // where a line is drawn
+)
 
 func (c *chart) draw(results []*Result, path string) error {
 	p := plot.New()
 	p.Title.Text = c.title
 	p.Title.Padding = vg.Points(8)
-	p.Legend.Top = true
-	p.Y.Min = 0
 	p.Add(plotter.NewGrid())
+	legend := plot.NewLegend()
+	legend.Top, legend.Padding = true, vg.Points(2)
+	width := axes
 	var err error
 	if c.axis == "" {
-		err = c.bars(p, results)
+		width = edge + group*vg.Length(max(2, len(results)))
+		err = c.bars(p, &legend, results)
 	} else {
-		err = c.lines(p, results)
+		err = c.lines(p, &legend, results)
 	}
 	if err != nil {
 		return err
 	}
-	return p.Save(vg.Points(float64(300+90*len(results))), vg.Points(320), path)
+	p.Y.Min = 0
+	picture, err := draw.NewFormattedCanvas(2*margin+width+aside, height, "svg")
+	if err != nil {
+		return err
+	}
+	canvas := draw.New(picture)
+	canvas.SetColor(color.White)
+	canvas.Fill(canvas.Path())
+	p.Draw(draw.Crop(canvas, margin, -margin-aside, margin, -margin))
+	legend.Draw(draw.Crop(canvas, 0, -margin, 0, -3*margin))
+	var svg bytes.Buffer
+	if _, err := picture.WriteTo(&svg); err != nil {
+		return err
+	}
+	return os.WriteFile(path, svg.Bytes(), 0o644)
 }
 
 // producers are the names in the rows, in their order.
@@ -97,9 +133,9 @@ func (c *chart) value(r *Result, name string) float64 {
 	return r.Rows[i].Figures[c.quantity].Compared.Median
 }
 
-func (c *chart) bars(p *plot.Plot, results []*Result) error {
+func (c *chart) bars(p *plot.Plot, legend *plot.Legend, results []*Result) error {
 	names := producers(results)
-	width := vg.Points(80 / float64(len(names)))
+	width := 0.8 * group / vg.Length(len(names))
 	for i, name := range names {
 		values := make(plotter.Values, len(results))
 		for j, r := range results {
@@ -109,23 +145,24 @@ func (c *chart) bars(p *plot.Plot, results []*Result) error {
 		if err != nil {
 			return err
 		}
-		bar.Color, bar.LineStyle.Width = colours()[i%len(colours())], 0
+		bar.Color, bar.LineStyle.Width = colour(name), 0
 		bar.Offset = width * vg.Length(float64(i)-float64(len(names)-1)/2)
 		p.Add(bar)
-		p.Legend.Add(name, bar)
+		legend.Add(name, bar)
 	}
 	var labels []string
 	for _, r := range results {
-		labels = append(labels, strings.ReplaceAll(r.Name, ", ", "\n"))
+		labels = append(labels, strings.NewReplacer(", ", "\n", " of what ", "\nof what\n").Replace(r.Name))
 	}
 	p.NominalX(labels...)
+	p.X.Min, p.X.Max = -0.5, float64(len(results))-0.5
 	return nil
 }
 
-func (c *chart) lines(p *plot.Plot, results []*Result) error {
+func (c *chart) lines(p *plot.Plot, legend *plot.Legend, results []*Result) error {
 	p.X.Label.Text = c.axis
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	for i, name := range producers(results) {
+	for _, name := range producers(results) {
 		points := make(plotter.XYs, len(results))
 		for j, r := range results {
 			points[j].X, points[j].Y = r.X, c.value(r, name)
@@ -134,9 +171,10 @@ func (c *chart) lines(p *plot.Plot, results []*Result) error {
 		if err != nil {
 			return err
 		}
-		line.Color, dots.Color = colours()[i%len(colours())], colours()[i%len(colours())]
+		line.Color, dots.Color = colour(name), colour(name)
+		line.Width, dots.Shape = vg.Points(1.5), draw.CircleGlyph{}
 		p.Add(line, dots)
-		p.Legend.Add(name, line, dots)
+		legend.Add(name, line, dots)
 	}
 	return nil
 }
