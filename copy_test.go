@@ -10,6 +10,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
+
+	"github.com/saramakit/producer/internal/record"
 )
 
 func TestSend_copiesMessageAndBytes(t *testing.T) {
@@ -322,5 +324,46 @@ func TestSend_measuresWhatItBuffers(t *testing.T) {
 		synctest.Wait()
 		require.Zero(t, p.Stats().Buffered)
 		require.Zero(t, p.Stats().BufferedBytes)
+	})
+}
+
+// The room of a large value is used again once nobody can hold it: a callback may
+// keep its message, whatever comes after.
+func TestCallbacks_mayKeepLargeMessages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const size = 8 << 10
+		var told reports
+		p, f := openAsync(t, WithOnError(told.add))
+		failed := 0
+		f.submit = func(r *record.Record) {
+			require.True(t, f.batch(r))
+			if failed++; failed%3 == 0 {
+				f.fail(r, sarama.ErrMessageSizeTooLarge)
+			} else {
+				f.deliver(r)
+			}
+		}
+		large := func(i int) *sarama.ProducerMessage {
+			return &sarama.ProducerMessage{
+				Topic: "t", Metadata: i, Value: sarama.StringEncoder(strings.Repeat(string(rune('a'+i%26)), size+i)),
+			}
+		}
+		for i := range 300 {
+			var err error
+			if i%2 == 0 {
+				err = p.Send(t.Context(), large(i))
+			} else {
+				err = p.SendFunc(t.Context(), large(i), told.add)
+			}
+			require.NoError(t, err)
+		}
+		all := told.all()
+		require.Equal(t, 300/2+300/3, len(all)) //nolint:testifylint // it would print all of them
+		for _, one := range all {
+			i, ok := one.msg.Metadata.(int)
+			require.True(t, ok)
+			require.Equal(t, valueOf(t, large(i)), valueOf(t, one.msg))
+		}
 	})
 }

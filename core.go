@@ -341,6 +341,7 @@ func (c *core) finishLot(l *lot) {
 	size := int64(0)
 	for _, r := range records {
 		r.Finish()
+		r.Release()
 		r.Lane.Free(r.Size())
 		size += r.Size()
 	}
@@ -421,6 +422,9 @@ func (c *core) decided(r *record.Record, failure *DeliveryError) {
 	if (*calls)(c).wanted(r) {
 		c.callbacks.Enqueue(r)
 	} else {
+		if failure == nil {
+			r.Release() // what is delivered was returned
+		}
 		c.finish(r)
 	}
 	if w != nil {

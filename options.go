@@ -181,8 +181,8 @@ func WithCompression(codec sarama.CompressionCodec) Option {
 // on one partition for 16 KiB or 10 ms, which fills batches. See also
 // [JavaPartitioner].
 //
-// A partitioner that panics fails its message. It sees the bytes that are sent;
-// sarama.NewManualPartitioner works.
+// A partitioner that panics fails its message. It sees the bytes that are sent,
+// and must not keep them; sarama.NewManualPartitioner works.
 func WithPartitioner(constructor sarama.PartitionerConstructor) Option {
 	return option{"WithPartitioner", func(c *config) {
 		if constructor == nil {

@@ -148,6 +148,10 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 		// sarama would take the time of each attempt.
 		timestamp = now.Round(0)
 	}
+	apart := large(value.len())
+	if apart {
+		total -= value.len()
+	}
 	r, buf := allocate(total)
 	m := &r.Msg
 	m.Topic, m.Metadata = msg.Topic, msg.Metadata
@@ -159,7 +163,11 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	r.partition.Store(-1)
 
 	r.key, buf = key.appendTo(buf)
-	r.value, buf = value.appendTo(buf)
+	if apart {
+		_, r.value = value.appendTo(home.rooms.take(value.len())) // with all of its room, for Release
+	} else {
+		r.value, buf = value.appendTo(buf)
+	}
 	if headers > 0 {
 		r.Msg.Headers = make([]sarama.RecordHeader, headers)
 		for i, h := range msg.Headers {

@@ -37,6 +37,8 @@ type Home struct {
 	// idempotent producer again without asking the Encoder, so a record is at
 	// its first attempt only if this has not moved since it was encoded.
 	Retries atomic.Uint32
+
+	rooms rooms
 }
 
 // Lane is the queue of the record's topic, as far as a record's owner needs it.
@@ -90,8 +92,8 @@ type Record struct {
 	Msg sarama.ProducerMessage
 
 	// key and value are the encoded bytes; nil means absent. They are never
-	// written to, and never re-used. Callbacks get pointers to them and not to
-	// the record, so that whoever prints a message reads nothing else.
+	// written to before Release. Callbacks get pointers to them and not to the
+	// record, so that whoever prints a message reads nothing else.
 	key, value sarama.ByteEncoder
 	size       int32 // what it takes of the byte budget
 	// created is the timestamp that Send gave the message. Msg.Timestamp may
