@@ -42,7 +42,7 @@ func Run(args []string, in io.Reader, out io.Writer, producers []Producer) (err 
 	var s settings
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.IntVar(&s.Rounds, "rounds", 5, "how many `rounds`, each with one run of each producer")
-	flags.Float64Var(&s.Seconds, "seconds", 0.3, "how long each run is to take, about")
+	flags.Float64Var(&s.Seconds, "seconds", usualSeconds, "how long each run is to take, about")
 	flags.BoolVar(&s.ratios, "ratios", false, "print no absolute figures")
 	flags.StringVar(&s.only, "run", "", "only comparisons that match this `regexp`")
 	flags.StringVar(&s.among, "producers", "", "only producers that match this `regexp`, compared with the first of them")

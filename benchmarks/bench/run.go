@@ -14,6 +14,9 @@ type Effort struct {
 	Seconds float64
 }
 
+// usualSeconds is how long a run takes if nothing else is asked for.
+const usualSeconds = 0.3
+
 // round is a run of each producer, one right after the other.
 type round []Figures
 
@@ -87,13 +90,23 @@ func (c *Cell) calibrate(all []contender, e Effort) error {
 		}
 		// A slow one is given less than its share of the time, but enough not to
 		// measure how it ends.
-		k.load = c.load(int(max(rate, reference/10) * e.Seconds))
+		k.load = c.load(max(int(max(rate, reference/10)*e.Seconds), c.enough(e)))
 		if c.share > 0 {
 			k.load = c.load(int(2 * e.Seconds * reference * c.share))
 			k.load.rate = reference * c.share
 		}
 	}
 	return nil
+}
+
+// enough is how many large messages are sent at the least: three times what a
+// producer may hold. Fewer would only show how its buffer is filled, before any of
+// the memory is used again. A test that takes less time than usual sends fewer.
+func (c *Cell) enough(e Effort) int {
+	if c.size < 10_000 {
+		return 0
+	}
+	return int(float64(3*BufferBytes/c.size) * min(1, e.Seconds/usualSeconds))
 }
 
 // runStarts opens and closes the producers.
