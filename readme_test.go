@@ -60,7 +60,7 @@ func TestReadme_beginsWithTheCodeOfTheExample(t *testing.T) {
 
 func TestReadme_linksToFilesThatExist(t *testing.T) {
 	t.Parallel()
-	for _, page := range []string{"README.md", "docs/architecture.md", "CONTRIBUTING.md", "kafkatest/README.md", "examples/README.md"} {
+	for _, page := range []string{"README.md", "docs/architecture.md", "docs/performance.md", "docs/reliability.md", "docs/testing.md", "benchmarks/README.md", "CONTRIBUTING.md", "kafkatest/README.md", "examples/README.md"} {
 		links := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(read(t, page), -1)
 		for _, link := range links {
 			if strings.Contains(link[1], "://") || strings.HasPrefix(link[1], "..") && strings.Contains(link[1], "security") {
