@@ -121,7 +121,7 @@ func TestBatcher_whatMayBeStoredIsNotSplit(t *testing.T) {
 		w.send(0, "e")
 		w.settle(time.Second)
 		w.close()
-		require.Equal(t, []string{"a", "b", "c", "d", "e"}, k.log)
+		require.Equal(t, []string{"a", "b", "c", "d", "e"}, k.values())
 		maybe := sarama.ErrMessageSizeTooLarge.Error() + " false"
 		require.Equal(t, []string{maybe, maybe, maybe, maybe, "0"}, w.results(0))
 	})

@@ -14,7 +14,8 @@ type Identity struct {
 // identities is the present one. Each partition counts its sequence in the epoch
 // in which it began, and goes over to the next one with a new batch: a broker
 // takes the first batch of an epoch whatever became of those before, and none
-// of an earlier epoch after it.
+// of an earlier epoch after it. (Of an earlier producer id it does: when the
+// epochs are used up, what was given up and is late may be stored out of order.)
 type identities struct {
 	mu    sync.Mutex // held for a few instructions
 	now   Identity
