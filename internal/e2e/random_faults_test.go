@@ -113,10 +113,12 @@ func retriedAfter() []sarama.KError {
 }
 
 // final are the codes that sarama gives up at; those that prove that nothing was
-// appended are only for a broker that has appended nothing.
+// appended are only for a broker that has appended nothing. So is
+// INVALID_PRODUCER_EPOCH, which Kafka answers before it appends: a batch that was
+// overtaken by a new epoch, and was not sent before, is sent again because of it.
 func final(proofs bool) (codes []sarama.KError) {
 	for code, proof := range finalCodes() {
-		if proofs || !proof {
+		if proofs || !proof && code != sarama.ErrInvalidProducerEpoch {
 			codes = append(codes, code)
 		}
 	}
