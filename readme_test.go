@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,13 +28,48 @@ func read(t *testing.T, patterns ...string) string {
 	return all.String()
 }
 
-func TestReadme_namesTestsThatExist(t *testing.T) {
+// pages are what users and developers read.
+func pages() []string {
+	return []string{
+		"README.md", "docs/architecture.md", "docs/performance.md", "docs/reliability.md", "docs/testing.md",
+		"benchmarks/README.md", "CONTRIBUTING.md", "kafkatest/README.md", "examples/README.md",
+	}
+}
+
+func TestPages_nameTestsThatExist(t *testing.T) {
 	t.Parallel()
-	tests := read(t, "*_test.go", "internal/*/*_test.go")
-	named := regexp.MustCompile("`(Test[A-Za-z_]+)`").FindAllStringSubmatch(read(t, "README.md"), -1)
-	require.Greater(t, len(named), 10)
-	for _, name := range named {
-		require.Contains(t, tests, "func "+name[1]+"(t *testing.T)")
+	tests := read(t, "*_test.go", "internal/*/*_test.go", "kafkatest/*_test.go",
+		"producertest/*_test.go", "integration/*_test.go", "integration/*/*_test.go")
+	for _, page := range pages() {
+		named := regexp.MustCompile("`(Test[A-Z][A-Za-z]*_[A-Za-z0-9_]+)`").FindAllStringSubmatch(read(t, page), -1)
+		if page == "README.md" {
+			require.Greater(t, len(named), 10)
+		}
+		for _, name := range named {
+			require.Contains(t, tests, "func "+name[1]+"(t *testing.T)", page)
+		}
+	}
+}
+
+func TestReliability_scenariosAddUpToWhatIsSaidOfTheirProducer(t *testing.T) {
+	t.Parallel()
+	_, totals, found := strings.Cut(read(t, "docs/reliability.md"), "| producer | messages |")
+	require.True(t, found)
+	totals, scenarios, found := strings.Cut(totals, "| scenario | producer | accepted |")
+	require.True(t, found)
+	number := func(s string) int {
+		n, err := strconv.Atoi(strings.ReplaceAll(s, ",", ""))
+		require.NoError(t, err)
+		return n
+	}
+	sum := make(map[string]int)
+	for _, row := range regexp.MustCompile(`(?m)^\| ([^|]*?) ?\| ([^|]+) \| ([0-9,]+) \|`).FindAllStringSubmatch(scenarios, -1) {
+		sum[row[2]] += number(row[3])
+	}
+	rows := regexp.MustCompile(`(?m)^\| ([^|]+) \| ([0-9,]+) \|`).FindAllStringSubmatch(totals, -1)
+	require.Len(t, rows, 6)
+	for _, row := range rows {
+		require.Equal(t, number(row[2]), sum[row[1]], row[1])
 	}
 }
 
@@ -60,7 +96,7 @@ func TestReadme_beginsWithTheCodeOfTheExample(t *testing.T) {
 
 func TestReadme_linksToFilesThatExist(t *testing.T) {
 	t.Parallel()
-	for _, page := range []string{"README.md", "docs/architecture.md", "docs/performance.md", "docs/reliability.md", "docs/testing.md", "benchmarks/README.md", "CONTRIBUTING.md", "kafkatest/README.md", "examples/README.md"} {
+	for _, page := range pages() {
 		links := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(read(t, page), -1)
 		for _, link := range links {
 			if strings.Contains(link[1], "://") || strings.HasPrefix(link[1], "..") && strings.Contains(link[1], "security") {
