@@ -20,6 +20,7 @@ const (
 // is none. The outcomes are handed over before anything more of those
 // partitions is sent, so that they come in order.
 func (b *Batcher) answered(s *sender, batches []*Batch, response *sarama.ProduceResponse, err error) {
+	s.landed(response)
 	outs := b.returning()
 	for _, batch := range batches {
 		if err != nil {
@@ -43,7 +44,7 @@ func (b *Batcher) answered(s *sender, batches []*Batch, response *sarama.Produce
 			b.recycle(batch)
 			p.release()
 		case again:
-			b.stumble(p, batch.cause)
+			b.stumble(p, batch.cause, !errors.Is(err, sarama.ErrNotConnected))
 		case anew:
 			p.release()
 		case halves:

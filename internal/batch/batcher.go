@@ -75,8 +75,8 @@ type Config struct {
 	// RetryWait is how long to wait before the n-th sending again of a batch,
 	// AskWait before the n-th repetition of a question, n >= 1.
 	RetryWait, AskWait func(n int) time.Duration
-	// MostRetries is how often a batch is sent again, negative: as long as
-	// anybody waits for the outcome of one of its records.
+	// MostRetries is how often sending to a partition is tried again, negative: as
+	// long as anybody waits for the outcome of one of its records.
 	MostRetries int
 	// UnknownTopic is how long a cluster may deny a topic that it had before.
 	UnknownTopic time.Duration

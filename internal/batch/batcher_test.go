@@ -396,7 +396,7 @@ func TestBatcher_anAbortReturnsEverythingAtOnce(t *testing.T) {
 		w.settle(10 * time.Millisecond)
 		began := time.Now()
 		w.abort()
-		broker{w}.Close() // which is what the caller cuts
+		broker{w, 0}.Close() // which is what the caller cuts
 		w.close()
 		require.Zero(t, time.Since(began))
 		aborted := ErrAborted.Error()

@@ -31,17 +31,20 @@ type reply struct {
 	err  error         // in place of an answer
 	wait time.Duration // until the answer comes
 	hang bool          // until the connection is closed
+	// throttle is for how long the broker wants to be left alone.
+	throttle time.Duration
 	// unsent is why the request cannot be written.
 	unsent error
 }
 
-// world is a cluster of one broker that does as it is told.
+// world is a cluster of one leader that does as it is told.
 type world struct {
 	t *testing.T
 
 	mu      sync.Mutex
 	topics  map[string]int // partitions; none: the topic is unknown
 	leader  bool
+	leads   int // which broker does; they are all the same
 	reply   func(sent) reply
 	refused error // why there is no connection
 	version int64
@@ -137,7 +140,7 @@ func (w *world) Leader(string, int32) (Broker, error) {
 	if !w.leader {
 		return nil, sarama.ErrLeaderNotAvailable
 	}
-	return broker{w}, nil
+	return broker{w, w.leads}, nil
 }
 
 func (w *world) Ask(_ context.Context, topic string) error {
@@ -161,8 +164,11 @@ func (w *world) set(change func(w *world)) {
 	w.version++
 }
 
-// broker is the one of the world.
-type broker struct{ w *world }
+// broker is one of the world.
+type broker struct {
+	w  *world
+	id int
+}
 
 func (b broker) Connect() error {
 	b.w.mu.Lock()
@@ -200,6 +206,7 @@ func (b broker) Produce(batches []*Batch, answer func(*sarama.ProduceResponse, e
 		w.sent = append(w.sent, got)
 		slowest.wait = max(slowest.wait, does.wait)
 		slowest.hang = slowest.hang || does.hang
+		response.ThrottleTime = max(response.ThrottleTime, does.throttle)
 		if does.err != nil {
 			slowest.err = does.err
 		}

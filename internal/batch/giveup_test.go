@@ -1,8 +1,11 @@
 package batch
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -161,5 +164,77 @@ func TestBatcher_whatCannotBeWrittenFailsAlone(t *testing.T) {
 		require.Equal(t, []string{unwritable.Error() + " true"}, w.results(1))
 		require.Equal(t, []string{"0"}, w.results(2))
 		require.Zero(t, w.closed, "nothing is wrong with the connection")
+	})
+}
+
+// A batch whose epoch is over, and that was not taken because of it, may have the
+// next one also if there is no connection meanwhile: it was not sent again.
+func TestGiveUp_toHaveNoConnectionProvesNothingAgainstABatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, func(s sent) reply {
+			switch {
+			case s.partition == 0 && s.epoch == 0:
+				return reply{code: sarama.ErrUnknown, wait: 10 * time.Millisecond}
+			case s.epoch == 0:
+				return reply{code: sarama.ErrInvalidProducerEpoch, wait: time.Second}
+			}
+			return stores(s)
+		})
+		w.send(1, "a")
+		w.settle(time.Millisecond)
+		w.send(0, "b")
+		w.settle(500 * time.Millisecond)
+		w.set(func(w *world) { w.refused = errors.New("refused") })
+		w.settle(550 * time.Millisecond)
+		w.set(func(w *world) { w.refused = nil })
+		w.settle(time.Minute)
+		w.close()
+		require.Equal(t, []string{"0"}, w.results(1))
+	})
+}
+
+func TestGiveUp_whatWasNeverWrittenIsProvedNotToBe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, func(sent) reply { return reply{unsent: sarama.ErrNotConnected} })
+		w.send(0, "a")
+		w.settle(time.Hour)
+		w.close()
+		require.Equal(t, []string{sarama.ErrNotConnected.Error() + " true"}, w.results(0))
+		require.Empty(t, w.got())
+	})
+}
+
+func TestGiveUp_whatNobodyWaitsForIsNotKeptUntilThereIsAProducerID(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, scripted(reply{code: sarama.ErrUnknown}))
+		w.b.ids.now.Epoch = math.MaxInt16
+		asked := 0
+		w.b.cfg.Identify = func(ctx context.Context) (Identity, error) {
+			asked++
+			select {
+			case <-time.After(time.Hour):
+				return w.identify(ctx)
+			case <-ctx.Done():
+				return Identity{}, ctx.Err()
+			}
+		}
+		w.send(0, "lost")
+		w.settle(time.Second)
+		records := w.send(0, "a", "b")
+		w.send(1, "c")
+		w.settle(time.Millisecond)
+		for _, r := range records {
+			r.Refuse()
+		}
+		w.settle(3 * time.Second)
+		require.Len(t, w.results(0), 3)
+		require.Empty(t, w.results(1))
+		w.settle(2 * time.Hour)
+		require.Equal(t, []string{"0"}, w.results(1))
+		require.Equal(t, 1, asked)
+		w.close()
 	})
 }

@@ -14,8 +14,8 @@ import (
 const confirming = 500 * time.Millisecond
 
 // stumble notes that sending to a partition has failed, and tries again later if
-// that is not too often.
-func (b *Batcher) stumble(p *part, cause error) {
+// that is not too often. sent says that the batch may have left the process.
+func (b *Batcher) stumble(p *part, cause error, sent bool) {
 	p.tries++
 	if b.cfg.MostRetries >= 0 && p.tries > b.cfg.MostRetries {
 		p.giveUp(cause)
@@ -24,7 +24,7 @@ func (b *Batcher) stumble(p *part, cause error) {
 	if p.batch != nil && p.batch.built {
 		// Also after a code that is a proof: one for each of many attempts would
 		// be a lot to rely on.
-		p.batch.doubt = true
+		p.batch.doubt = p.batch.doubt || sent
 		// Without a sequence nothing ties it to what was sent before: what was
 		// given up meanwhile stays behind.
 		p.batch.built = p.batch.numbered
@@ -32,7 +32,9 @@ func (b *Batcher) stumble(p *part, cause error) {
 	b.mend(p, cause)
 }
 
-// giveUp returns the batch that was tried too often, or what would be in it.
+// giveUp returns the batch that was tried too often. If it never came to be, for
+// there was no connection, all that waits for one is returned: when each came is
+// not known.
 func (p *part) giveUp(cause error) {
 	if batch := p.batch; batch != nil {
 		outs := p.b.returning()
@@ -91,7 +93,7 @@ func (p *part) find() error {
 	if !p.sweep() {
 		return ErrNobody
 	}
-	if err := b.identify(); err != nil {
+	if err := b.identify(p.sweep); err != nil {
 		return err
 	}
 	return b.questions.Repeat(p.topic, func() error {

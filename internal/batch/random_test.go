@@ -72,6 +72,7 @@ type story struct {
 	dice       *rand.Rand // of the cluster, which asks for it in any order
 	trouble    float64
 	idempotent bool
+	throttles  bool
 	partitions map[int32]*kafka
 	messages   map[*record.Record]*told
 }
@@ -110,7 +111,7 @@ func tell(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // not a secret
 	s := &story{
 		t: t, rnd: rnd, dice: rand.New(rand.NewPCG(seed, 2)), //nolint:gosec // see above
-		trouble: rnd.Float64() * 0.6, idempotent: rnd.IntN(4) > 0,
+		trouble: rnd.Float64() * 0.6, idempotent: rnd.IntN(4) > 0, throttles: rnd.IntN(3) == 0,
 		partitions: make(map[int32]*kafka), messages: make(map[*record.Record]*told),
 	}
 	prompt, aborts := rnd.IntN(2) == 0, rnd.IntN(4) == 0
@@ -179,6 +180,8 @@ func (s *story) disturb() {
 	case 5, 6, 7:
 		s.w.set(func(w *world) { w.refused = nil })
 	case 8:
+		s.w.set(func(w *world) { w.leads = s.rnd.IntN(2) })
+	case 9:
 		s.w.settle(time.Duration(s.rnd.IntN(200)) * time.Millisecond)
 	}
 }
@@ -191,7 +194,10 @@ func (s *story) reply(batch sent) reply {
 		s.partitions[batch.partition] = k
 	}
 	soon := reply{wait: time.Duration(s.dice.IntN(30)) * time.Millisecond}
-	with := func(code sarama.KError) reply { return reply{code: code, wait: soon.wait} }
+	if s.throttles && s.dice.IntN(5) == 0 {
+		soon.throttle = time.Duration(s.dice.IntN(3000)) * time.Millisecond
+	}
+	with := func(code sarama.KError) reply { return reply{code: code, wait: soon.wait, throttle: soon.throttle} }
 	switch {
 	case len(batch.values) > largestOfStory:
 		return with(sarama.ErrMessageSizeTooLarge)

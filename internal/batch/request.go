@@ -26,7 +26,7 @@ func (s *sender) send(list []*part) (rest []*part) {
 	// remains proved that they were not sent.
 	if err := s.broker.Connect(); err != nil {
 		for _, p := range list {
-			b.stumble(p, err)
+			b.stumble(p, err, false)
 		}
 		return nil
 	}
@@ -63,12 +63,14 @@ func (s *sender) send(list []*part) (rest []*part) {
 // produce sends a request with those batches.
 func (s *sender) produce(batches []*Batch) {
 	b := s.b
+	s.flies()
 	err := s.broker.Produce(batches, func(response *sarama.ProduceResponse, err error) {
 		b.answered(s, batches, response, err)
 	})
 	switch {
 	case err != nil && unwritten(err) && len(batches) > 1:
 		// One of them may be to blame, or they are too large together.
+		s.landed(nil)
 		for i := range batches {
 			s.produce(batches[i : i+1])
 		}
@@ -83,50 +85,39 @@ func (s *sender) produce(batches []*Batch) {
 // reports false if there is no room for it: limit is how many messages there may
 // be, 0: any number, negative: none.
 func (b *Batcher) take(p *part, room, limit int, outs *outcomes) (batch *Batch, fits bool) {
-	for {
-		batch = p.batch
-		if batch == nil {
-			batch = b.batch(p)
-			p.mu.Lock()
-			if batchOverhead+p.bytes > room && p.most > room || limit < 0 {
-				p.mu.Unlock()
-				b.recycle(batch)
-				return nil, false
-			}
-			p.state = flying
-			batch.records, batch.bytes = p.cut(batch.records, limit)
+	batch = p.batch
+	if batch == nil {
+		batch = b.batch(p)
+		p.mu.Lock()
+		if batchOverhead+p.bytes > room && p.most > room || limit < 0 {
 			p.mu.Unlock()
-			p.batch = batch
-		} else {
-			if batch.bytes > room || limit < 0 {
-				return nil, false
-			}
-			p.mu.Lock()
-			p.state = flying
-			p.mu.Unlock()
+			b.recycle(batch)
+			return nil, false
 		}
-		if (batch.built || batch.build(b, outs)) && b.number(batch) {
-			return batch, true
+		p.state = flying
+		batch.records, batch.bytes = p.cut(batch.records, limit)
+		p.mu.Unlock()
+		p.batch = batch
+	} else {
+		if batch.bytes > room || limit < 0 {
+			return nil, false
 		}
-		if len(batch.records) > 0 {
-			// The epochs are used up.
-			b.mend(p, nil)
-			return nil, true
-		}
+		p.mu.Lock()
+		p.state = flying
+		p.mu.Unlock()
+	}
+	switch {
+	case !batch.built && !batch.build(b, outs):
 		p.next()
 		p.tries = 0
 		b.recycle(batch)
-		p.mu.Lock()
-		more := p.batch != nil || len(p.queue) > 0
-		if !more {
-			p.state = idle
-			p.queue = modest(p.queue)
-		}
-		p.mu.Unlock()
-		if !more {
-			b.busy.Done()
-			return nil, true
-		}
+		p.release()
+		return nil, true
+	case !b.number(batch):
+		b.mend(p, nil) // the epochs are used up
+		return nil, true
+	default:
+		return batch, true
 	}
 }
 

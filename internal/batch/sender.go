@@ -27,6 +27,11 @@ type sender struct {
 	sleeping bool
 	wakeAt   time.Time // zero: until it is woken
 	over     bool      // its goroutine has ended
+	// flying are the requests without an answer, throttled says that the last
+	// answer asked for a pause, until is when it ends. See held.
+	flying    int
+	throttled bool
+	until     time.Time
 
 	wake  chan struct{} // holds one signal
 	spare []*part       // the goroutine's
@@ -88,9 +93,13 @@ func (s *sender) add(p *part) bool {
 // more notes that a partition of the list has more records.
 func (s *sender) more(n, bytes int, full bool) {
 	s.mu.Lock()
+	if len(s.waiting) == 0 {
+		s.mu.Unlock()
+		return // it has just been taken
+	}
 	s.messages += n
 	s.bytes += bytes
-	if len(s.waiting) == 0 || !full && !s.enough() {
+	if !full && !s.enough() {
 		s.mu.Unlock()
 		return
 	}
@@ -137,22 +146,27 @@ func (s *sender) next() []*part {
 		wait := idleness
 		s.mu.Lock()
 		s.sleeping, s.wakeAt = false, time.Time{}
-		if len(s.waiting) > 0 {
+		held := s.held()
+		switch {
+		case len(s.waiting) == 0:
+			if timeout && held <= 0 {
+				s.over = true
+				s.mu.Unlock()
+				return nil
+			}
+			s.sleeping = true
+		case held > 0 && s.b.ending.Err() == nil:
+			// It is not sleeping: what is added need not wake it.
+			wait = min(held, looking)
+		default:
 			wait = time.Until(s.due)
 			if wait <= 0 || s.b.ending.Err() != nil {
-				list := s.waiting
-				s.waiting, s.spare = s.spare[:0], list
-				s.messages, s.bytes = 0, 0
+				list := s.take()
 				s.mu.Unlock()
 				return list
 			}
-			s.wakeAt = s.due
-		} else if timeout {
-			s.over = true
-			s.mu.Unlock()
-			return nil
+			s.sleeping, s.wakeAt = true, s.due
 		}
-		s.sleeping = true
 		s.mu.Unlock()
 		timer.Reset(wait)
 		select {
@@ -160,12 +174,23 @@ func (s *sender) next() []*part {
 			timeout = false
 		case <-timer.C:
 			timeout = true
+			if held > 0 {
+				s.look()
+			}
 		case <-s.b.ending.Done():
 			if !s.lastly() {
 				return nil
 			}
 		}
 	}
+}
+
+// take empties the list. Requires: mu held.
+func (s *sender) take() (list []*part) {
+	list = s.waiting
+	s.waiting, s.spare = s.spare[:0], list
+	s.messages, s.bytes = 0, 0
+	return list
 }
 
 // disconnect closes a connection that has failed. All that was on its way has
@@ -206,6 +231,10 @@ func (s *sender) run() {
 		}
 		for len(list) > 0 {
 			list = s.send(list)
+			if s.isHeld() {
+				s.putBack(list)
+				break
+			}
 		}
 		clear(s.spare)
 	}

@@ -3,6 +3,7 @@ package batch
 import (
 	"math"
 	"sync"
+	"time"
 )
 
 // Identity is how the brokers know an idempotent producer.
@@ -22,8 +23,14 @@ type identities struct {
 	known bool // false: the epochs of the last one are used up
 	// epoch counts the epochs of all identities.
 	epoch int
-	// renewing is closed when the one who asks for an identity is done.
-	renewing chan struct{}
+	// renewal is that somebody asks for an identity, nil: nobody does.
+	renewal *renewal
+}
+
+// renewal is a question for an identity.
+type renewal struct {
+	done chan struct{} // closed when there is an answer
+	err  error         // it; written before done is closed
 }
 
 // number gives a batch of an idempotent producer its sequence, if it has none or
@@ -82,35 +89,45 @@ func (b *Batcher) bump(epoch int) {
 	}
 }
 
-// identify sees to it that there is an identity. One asks, the others wait.
-func (b *Batcher) identify() error {
+// identify sees to it that there is an identity. Meanwhile live lets go of what
+// nobody waits for any more, and reports whether anything is left.
+func (b *Batcher) identify(live func() bool) error {
 	for {
 		b.ids.mu.Lock()
 		if b.ids.known || !b.cfg.Sarama.Producer.Idempotent {
 			b.ids.mu.Unlock()
 			return nil
 		}
-		asked := b.ids.renewing
-		if asked == nil {
-			b.ids.renewing = make(chan struct{})
+		if b.ids.renewal == nil {
+			b.ids.renewal = &renewal{done: make(chan struct{})}
+			b.menders.Go(b.renew)
 		}
+		asked := b.ids.renewal
 		b.ids.mu.Unlock()
-		if asked != nil {
-			select {
-			case <-asked:
-			case <-b.ending.Done():
-				return b.over()
+		select {
+		case <-asked.done:
+			if asked.err != nil {
+				return asked.err
 			}
-			continue
+		case <-time.After(looking):
+			if !live() {
+				return ErrNobody
+			}
+		case <-b.ending.Done():
+			return b.over()
 		}
-		id, err := b.cfg.Identify(b.ending)
-		b.ids.mu.Lock()
-		if err == nil {
-			b.ids.now, b.ids.known = id, true
-		}
-		close(b.ids.renewing)
-		b.ids.renewing = nil
-		b.ids.mu.Unlock()
-		return err
 	}
+}
+
+// renew asks for an identity, for all who wait for one.
+func (b *Batcher) renew() {
+	id, err := b.cfg.Identify(b.ending)
+	b.ids.mu.Lock()
+	defer b.ids.mu.Unlock()
+	if err == nil {
+		b.ids.now, b.ids.known = id, true
+	}
+	b.ids.renewal.err = err
+	close(b.ids.renewal.done)
+	b.ids.renewal = nil
 }

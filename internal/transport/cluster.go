@@ -128,13 +128,18 @@ func leaderless(p *sarama.PartitionMetadata) bool {
 }
 
 // identifier is whom to ask for a producer id: first the broker that has answered
-// already, then each in turn.
+// already, then each in turn, those that were learned too: the addresses that were
+// configured may have gone.
 func (c *cluster) identifier() *sarama.Broker {
 	c.mu.Lock()
 	old, turn := c.initial, c.turn
 	c.turn++
 	if turn > 0 {
-		c.initial = sarama.NewBroker(c.seeds[turn%len(c.seeds)])
+		addrs := slices.Clone(c.seeds)
+		for _, id := range slices.Sorted(maps.Keys(c.brokers)) {
+			addrs = append(addrs, c.brokers[id].Addr())
+		}
+		c.initial = sarama.NewBroker(addrs[turn%len(addrs)])
 	}
 	b := c.initial
 	c.mu.Unlock()

@@ -399,6 +399,20 @@ func TestCluster_aProducerIDIsAskedOfTheOneThatAnsweredThenOfEachInTurn(t *testi
 	a.wg.Wait()
 }
 
+// The addresses that were configured may all have gone by now.
+func TestCluster_aProducerIDIsAskedOfLearnedBrokersToo(t *testing.T) {
+	t.Parallel()
+	a := newAtlas(t, knows(led("orders", 0)))
+	require.NoError(t, a.look("orders"))
+	a.seeds, a.initial = []string{"gone:1"}, sarama.NewBroker("gone:1")
+	asked := map[string]int{}
+	for range 1 + 4 {
+		asked[a.identifier().Addr()]++
+	}
+	require.Equal(t, map[string]int{"gone:1": 2, "a:1": 1, "b:1": 1, "c:1": 1}, asked)
+	a.wg.Wait()
+}
+
 func TestCluster_theOneThatAnsweredFirstIsTheOnlyOne(t *testing.T) {
 	t.Parallel()
 	a := newAtlas(t, knows())
