@@ -79,7 +79,7 @@ type counters struct {
 // where records come back, and what the transport may ask about topics.
 func newCore(cfg *config, open func(c *core) (seam, error)) (*core, error) {
 	c := &core{
-		cfg: cfg, log: newLogger(cfg.logger), home: &record.Home{},
+		cfg: cfg, log: newLogger(cfg.logger), home: &record.Home{Most: cfg.maxMessageBytes},
 		gate:     gate.New(),
 		budget:   budget.New(int64(cfg.maxBuffered), cfg.maxBufferedBytes),
 		registry: registry.New(),
@@ -177,7 +177,7 @@ func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage) (record.Co
 	if err != nil {
 		return record.Copy{}, invalidMessage(err)
 	}
-	if cp.Record == nil || cp.Wire > c.cfg.maxMessageBytes {
+	if cp.Record == nil {
 		// Not how large it is: logs are grouped by the text.
 		return record.Copy{}, fmt.Errorf("%w: at most %d bytes are allowed (WithMaxMessageBytes)",
 			ErrMessageTooLarge, c.cfg.maxMessageBytes)

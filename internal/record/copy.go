@@ -94,7 +94,8 @@ const (
 // Copy is a message as Send takes it over: encoded, copied and measured, but
 // not accepted yet.
 type Copy struct {
-	// Record is nil for a message of more than 2 GiB, which no broker takes.
+	// Record is nil for a message that is larger than Home.Most, or than 2 GiB,
+	// which no broker takes: nothing of it was copied.
 	Record *Record
 	// Wire is the size that is compared with the largest message allowed.
 	Wire int
@@ -138,7 +139,7 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 
 	wire := total + wireOverhead + headers*wireHeaderOverhead
 	size := total + headers*headerOverhead + Overhead
-	if max(wire, size) > math.MaxInt32 {
+	if max(wire, size) > math.MaxInt32 || home.Most > 0 && wire > home.Most {
 		return Copy{Wire: wire}, nil
 	}
 

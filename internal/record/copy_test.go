@@ -191,6 +191,20 @@ func TestNew_measuresWhatSaramaWillMeasure(t *testing.T) {
 	}
 }
 
+//nolint:paralleltest // it counts allocations
+func TestNew_copiesNothingOfAMessageThatIsTooLarge(t *testing.T) {
+	msg := &sarama.ProducerMessage{Topic: "t", Value: sarama.ByteEncoder(make([]byte, 100))}
+	home := &Home{Most: msg.ByteSize(2)}
+	c, err := New(t.Context(), msg, home)
+	require.NoError(t, err)
+	require.NotNil(t, c.Record)
+	home.Most--
+	require.Zero(t, testing.AllocsPerRun(10, func() { c, err = New(context.Background(), msg, home) }))
+	require.NoError(t, err)
+	require.Nil(t, c.Record)
+	require.Equal(t, msg.ByteSize(2), c.Wire)
+}
+
 func TestNew_theSizeCountsBytesHeadersAndOverhead(t *testing.T) {
 	t.Parallel()
 	size := func(msg *sarama.ProducerMessage) int64 { return accepted(t, msg).Size() }

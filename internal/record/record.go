@@ -37,6 +37,8 @@ type Home struct {
 	// idempotent producer again without asking the Encoder, so a record is at
 	// its first attempt only if this has not moved since it was encoded.
 	Retries atomic.Uint32
+	// Most is the largest message allowed, as Copy.Wire measures it; 0: any.
+	Most int
 
 	rooms rooms
 }
