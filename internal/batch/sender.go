@@ -140,10 +140,10 @@ func (s *sender) signal() {
 func (s *sender) next() []*part {
 	timer := time.NewTimer(idleness)
 	defer timer.Stop()
-	timeout := false
+	timeout, looked := false, false
 	for {
 		s.disconnect()
-		wait := idleness
+		wait, ending := idleness, s.b.ending.Err() != nil
 		s.mu.Lock()
 		s.sleeping, s.wakeAt = false, time.Time{}
 		held := s.held()
@@ -155,12 +155,18 @@ func (s *sender) next() []*part {
 				return nil
 			}
 			s.sleeping = true
-		case held > 0 && s.b.ending.Err() == nil:
+		case held > 0 && ending && !looked:
+			// What nobody waits for any more must not be sent: sarama would wait.
+			s.mu.Unlock()
+			s.look()
+			looked = true
+			continue
+		case held > 0 && !ending:
 			// It is not sleeping: what is added need not wake it.
 			wait = min(held, looking)
 		default:
 			wait = time.Until(s.due)
-			if wait <= 0 || s.b.ending.Err() != nil {
+			if wait <= 0 || ending {
 				list := s.take()
 				s.mu.Unlock()
 				return list

@@ -52,7 +52,9 @@ func (s *sender) landed(response *sarama.ProduceResponse) {
 	if response != nil {
 		s.throttled = response.ThrottleTime > 0
 		if s.throttled {
-			s.until = time.Now().Add(response.ThrottleTime)
+			if until := time.Now().Add(response.ThrottleTime); until.After(s.until) {
+				s.until = until
+			}
 		}
 	}
 	s.mu.Unlock()

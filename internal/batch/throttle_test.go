@@ -131,6 +131,41 @@ func TestThrottle_anAbortDoesNotWaitForIt(t *testing.T) {
 	})
 }
 
+func TestThrottle_anEndSendsNothingThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, scripted(reply{code: sarama.ErrNotEnoughReplicas, throttle: time.Hour}))
+		records := w.send(0, "a")
+		w.settle(time.Second)
+		records = append(records, w.send(0, "b")...)
+		w.settle(2300 * time.Millisecond) // it has just been looked for such
+		for _, r := range records {
+			r.Refuse()
+		}
+		began := time.Now()
+		w.close()
+		require.Zero(t, time.Since(began))
+		require.Len(t, w.got(), 1)
+		require.Len(t, w.results(0), 2)
+	})
+}
+
+func TestThrottle_theLongestPauseThatWasAskedForCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, scripted(throttles(10*time.Second), reply{wait: time.Second, throttle: time.Second}))
+		began := time.Now()
+		w.send(0, "a")
+		w.settle(time.Millisecond)
+		w.send(1, "b") // is answered when a's pause has begun
+		w.settle(time.Second)
+		w.send(2, "c")
+		w.settle(time.Minute)
+		w.close()
+		require.Equal(t, 10*time.Second+10*time.Millisecond, w.got()[2].at.Sub(began))
+	})
+}
+
 func TestThrottle_aThousandMessagesMeanwhileWakeNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
