@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -27,6 +28,7 @@ type client struct {
 	bench.Outcomes
 	p      *kafka.Producer
 	events sync.WaitGroup
+	sent   atomic.Int64
 }
 
 func config(s *bench.Settings) *kafka.ConfigMap {
@@ -66,6 +68,9 @@ func (c *client) Send(m *bench.Message) error {
 	for {
 		err := c.p.Produce(message(m), nil)
 		if full, ok := errors.AsType[kafka.Error](err); !ok || full.Code() != kafka.ErrQueueFull {
+			if err == nil {
+				c.sent.Add(1)
+			}
 			return err
 		}
 		time.Sleep(time.Millisecond)
@@ -78,11 +83,13 @@ func message(m *bench.Message) *kafka.Message {
 	}
 }
 
+// Flush waits until all is counted, too: nothing is left for confluent's once the last
+// report has been taken from its channel.
 func (c *client) Flush() error {
 	if left := c.p.Flush(int(time.Minute.Milliseconds())); left > 0 {
 		return fmt.Errorf("%d messages were left", left)
 	}
-	return c.Err()
+	return c.Await(c.sent.Load())
 }
 
 func (c *client) Close() error {
