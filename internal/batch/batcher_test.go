@@ -568,3 +568,21 @@ func TestBatcher_aSenderWithNothingToDoForLongEnds(t *testing.T) {
 		require.Equal(t, []string{"0", "1"}, w.results(0))
 	})
 }
+
+// A partition that is just being put into a sender's list may get more before it is
+// in it.
+func TestBatcher_whatComesWhileItsPartitionIsOnTheWayToASenderCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, func(c *sarama.Config) {
+			c.Producer.Flush.Frequency, c.Producer.Flush.Messages = time.Minute, 2
+		}, stores)
+		w.send(0, "a", "b")
+		w.settle(time.Second)
+		w.b.senders[broker{w, 0}].more(1, 10, false)
+		w.send(0, "c")
+		w.settle(time.Second)
+		require.Len(t, w.results(0), 3)
+		w.close()
+	})
+}

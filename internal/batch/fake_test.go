@@ -49,11 +49,13 @@ type world struct {
 	refused error // why there is no connection
 	version int64
 	requests,
-	asked, identities, closed int
-	sent    []sent
-	offsets map[int32]int64
-	hanging []func()
-	open    sync.WaitGroup
+	asked, identities, closed, routes int
+	onLeader func() // called with mu held
+	told     int    // how many outcomes there were when it was
+	sent     []sent
+	offsets  map[int32]int64
+	hanging  []func()
+	open     sync.WaitGroup
 
 	home     record.Home
 	outcomes []Outcome
@@ -137,6 +139,10 @@ func (w *world) Topic(name string) (all, writable []int32) {
 func (w *world) Leader(string, int32) (Broker, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.routes++
+	if w.onLeader != nil {
+		w.onLeader()
+	}
 	if !w.leader {
 		return nil, sarama.ErrLeaderNotAvailable
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -236,5 +237,29 @@ func TestGiveUp_whatNobodyWaitsForIsNotKeptUntilThereIsAProducerID(t *testing.T)
 		require.Equal(t, []string{"0"}, w.results(1))
 		require.Equal(t, 1, asked)
 		w.close()
+	})
+}
+
+// The leader moves while a request is being put together, so that another sender
+// has the next batch of the partition.
+func TestGiveUp_isToldBeforeWhatComesAfterIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, lingering(time.Second), stores)
+		first := w.send(0, "first")
+		w.send(0, "second")
+		w.send(1, "x")
+		w.settle(100 * time.Millisecond)
+		w.b.topic("t").partitions[0].shrink(1) // a batch is one record
+		first[0].Refuse()
+		var once sync.Once
+		w.set(func(w *world) {
+			// Asked for when the partition is let go of.
+			w.onLeader = func() { once.Do(func() { w.told = len(w.outcomes) }) }
+		})
+		w.settle(time.Minute)
+		w.close()
+		require.Equal(t, 1, w.told, "the outcome of the first was handed over before its partition was")
+		require.Len(t, w.results(0), 2)
 	})
 }

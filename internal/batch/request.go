@@ -71,8 +71,12 @@ func (s *sender) produce(batches []*Batch) {
 	case err != nil && unwritten(err) && len(batches) > 1:
 		// One of them may be to blame, or they are too large together.
 		s.landed(nil)
-		for i := range batches {
-			s.produce(batches[i : i+1])
+		for i, batch := range batches {
+			if i > 0 && s.isHeld() {
+				batch.p.release() // to be sent when that is over
+			} else {
+				s.produce(batches[i : i+1])
+			}
 		}
 	case err != nil:
 		b.answered(s, batches, nil, err)
@@ -111,9 +115,12 @@ func (b *Batcher) take(p *part, room, limit int, outs *outcomes) (batch *Batch, 
 		p.next()
 		p.tries = 0
 		b.recycle(batch)
+		// Before others may have the partition: outcomes come in order.
+		outs.flush()
 		p.release()
 		return nil, true
 	case !b.number(batch):
+		outs.flush()
 		b.mend(p, nil) // the epochs are used up
 		return nil, true
 	default:

@@ -93,13 +93,11 @@ func (s *sender) add(p *part) bool {
 // more notes that a partition of the list has more records.
 func (s *sender) more(n, bytes int, full bool) {
 	s.mu.Lock()
-	if len(s.waiting) == 0 {
-		s.mu.Unlock()
-		return // it has just been taken
-	}
+	// Also if the list is empty: the partition may be about to get into it, and was
+	// counted without these.
 	s.messages += n
 	s.bytes += bytes
-	if !full && !s.enough() {
+	if len(s.waiting) == 0 || !full && !s.enough() {
 		s.mu.Unlock()
 		return
 	}
@@ -140,7 +138,8 @@ func (s *sender) signal() {
 func (s *sender) next() []*part {
 	timer := time.NewTimer(idleness)
 	defer timer.Stop()
-	timeout, looked := false, false
+	timeout, lookedAtEnd := false, false
+	var looked time.Time // or when it was held first
 	for {
 		s.disconnect()
 		wait, ending := idleness, s.b.ending.Err() != nil
@@ -149,21 +148,24 @@ func (s *sender) next() []*part {
 		held := s.held()
 		switch {
 		case len(s.waiting) == 0:
-			if timeout && held <= 0 {
+			if timeout && held <= 0 && s.flying == 0 {
 				s.over = true
 				s.mu.Unlock()
 				return nil
 			}
 			s.sleeping = true
-		case held > 0 && ending && !looked:
+		case held > 0 && ending && !lookedAtEnd:
 			// What nobody waits for any more must not be sent: sarama would wait.
 			s.mu.Unlock()
 			s.look()
-			looked = true
+			lookedAtEnd = true
 			continue
 		case held > 0 && !ending:
 			// It is not sleeping: what is added need not wake it.
-			wait = min(held, looking)
+			if looked.IsZero() {
+				looked = time.Now()
+			}
+			wait = min(held, time.Until(looked.Add(looking)))
 		default:
 			wait = time.Until(s.due)
 			if wait <= 0 || ending {
@@ -179,9 +181,10 @@ func (s *sender) next() []*part {
 		case <-s.wake:
 			timeout = false
 		case <-timer.C:
-			timeout = true
-			if held > 0 {
+			timeout = wait == idleness
+			if held > 0 && time.Since(looked) >= looking {
 				s.look()
+				looked = time.Now()
 			}
 		case <-s.b.ending.Done():
 			if !s.lastly() {

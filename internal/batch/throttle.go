@@ -48,7 +48,7 @@ func (s *sender) flies() {
 func (s *sender) landed(response *sarama.ProduceResponse) {
 	s.mu.Lock()
 	s.flying--
-	last := s.throttled && s.flying == 0
+	was := s.throttled
 	if response != nil {
 		s.throttled = response.ThrottleTime > 0
 		if s.throttled {
@@ -57,8 +57,9 @@ func (s *sender) landed(response *sarama.ProduceResponse) {
 			}
 		}
 	}
+	free := was && (!s.throttled || s.flying == 0)
 	s.mu.Unlock()
-	if last {
+	if free {
 		s.signal()
 	}
 }

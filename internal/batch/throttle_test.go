@@ -221,3 +221,87 @@ func TestThrottle_whatCannotBeWrittenIsNotWaitedFor(t *testing.T) {
 		w.close()
 	})
 }
+
+func TestThrottle_anAnswerThatAsksForNothingEndsItAtOnceWhateverElseIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, scripted(throttles(20*time.Millisecond), reply{wait: 50 * time.Millisecond}, reply{wait: time.Second}))
+		began := time.Now()
+		for partition := range int32(3) {
+			w.send(partition, "a")
+			w.settle(time.Millisecond)
+		}
+		w.settle(17 * time.Millisecond)
+		w.send(3, "d")
+		w.settle(time.Minute)
+		w.close()
+		require.Less(t, w.got()[3].at.Sub(began), 60*time.Millisecond)
+	})
+}
+
+func TestThrottle_aSenderOutlivesItWithWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, scripted(throttles(500*time.Millisecond), reply{wait: 11 * time.Millisecond}, reply{hang: true}))
+		for partition := range int32(3) {
+			w.send(partition, "a")
+			w.settle(time.Millisecond)
+		}
+		w.settle(100 * time.Millisecond)
+		given := w.send(3, "d")
+		w.settle(time.Millisecond)
+		given[0].Refuse()
+		w.settle(2 * idleness)
+		w.b.mu.Lock()
+		senders := len(w.b.senders)
+		w.b.mu.Unlock()
+		require.Equal(t, 1, senders)
+		broker{w, 0}.Close() // the connection fails: that is noticed, and it is closed for the next
+		w.settle(time.Minute)
+		require.Equal(t, 2, w.closed)
+		w.close()
+	})
+}
+
+func TestThrottle_shortPausesAreNotSpentOnLooking(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, func(c *sarama.Config) { c.Producer.MaxMessageBytes = 1000 }, func(sent) reply {
+			return reply{wait: time.Millisecond, throttle: 2 * time.Millisecond}
+		})
+		for range 1000 {
+			w.send(0, "0123456789")
+		}
+		w.settle(time.Minute)
+		requests, routes := len(w.got()), w.routes
+		w.close()
+		require.Greater(t, requests, 20)
+		require.LessOrEqual(t, routes, requests+1)
+	})
+}
+
+func TestThrottle_whatCannotBeWrittenTogetherIsSentOneByOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, nil, func(s sent) reply {
+			if s.values[0] == "bad" {
+				return reply{unsent: sarama.PacketEncodingError{Info: "it cannot be"}}
+			}
+			return throttles(time.Second)
+		})
+		w.send(0, "a")
+		w.settle(100 * time.Millisecond)
+		w.send(1, "c")
+		w.send(0, "bad")
+		w.send(2, "d")
+		w.send(3, "e")
+		w.settle(time.Minute)
+		w.close()
+		got := w.got()
+		require.Len(t, got, 4)
+		for i := range got[1:] {
+			require.GreaterOrEqual(t, got[i+1].at.Sub(got[i].at), time.Second)
+		}
+		require.Len(t, w.results(0), 2)
+	})
+}

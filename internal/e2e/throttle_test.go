@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer"
@@ -69,5 +70,29 @@ func TestThrottle_closeDoesNotWaitForItAndLeavesNothing(t *testing.T) {
 		<-sent
 		r.settled()
 		require.Equal(t, 1, throttle.Hits())
+	})
+}
+
+// Nothing is in flight any more when Close looks, but the batch is still to be
+// sent again.
+//
+//nolint:paralleltest // it looks for goroutines that are left
+func TestThrottle_closeSendsNothingAgainThatHasTimedOut(t *testing.T) {
+	oneByOne(t, kinds, func(t *testing.T, m mode) {
+		verifyNothingLeft(t)
+		cluster := startCluster(t, kafkatest.WithBrokers(1))
+		r := newRig(t, m, cluster, producer.WithDeliveryTimeout(1500*time.Millisecond), producer.WithLinger(0))
+		r.warm(10)
+		cluster.FailProduce(int16(sarama.ErrNotEnoughReplicas))
+		throttle := cluster.ThrottleProduce(time.Hour)
+		var sender sync.WaitGroup
+		sender.Go(func() { _ = r.sendTo(bounded(t), topic, toPartition(0)) })
+		require.NoError(t, throttle.Wait(bounded(t), 1))
+		elapsed := took(func() { require.NoError(t, r.p.Close(within(t, 10*time.Second))) })
+		require.Less(t, elapsed, 3*time.Second)
+		sender.Wait()
+		require.Len(t, r.failures(), 1)
+		require.Equal(t, 1, throttle.Hits())
+		r.settled()
 	})
 }
