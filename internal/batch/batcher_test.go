@@ -233,15 +233,7 @@ func TestBatcher_aSequenceIsNotUsedAgainEvenIfItWasNotStored(t *testing.T) {
 func TestBatcher_anEpochThatAnotherPartitionHasEndedIsNoFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := open(t, nil, func(s sent) reply {
-			switch {
-			case s.partition == 0 && s.epoch == 0:
-				return reply{code: sarama.ErrUnknown, wait: 10 * time.Millisecond}
-			case s.epoch == 0:
-				return reply{code: sarama.ErrInvalidProducerEpoch, wait: time.Second}
-			}
-			return stores(s)
-		})
+		w := open(t, nil, overtaken)
 		w.send(1, "a")
 		w.settle(time.Millisecond)
 		w.send(0, "b")

@@ -49,9 +49,8 @@ type world struct {
 	refused error // why there is no connection
 	version int64
 	requests,
-	asked, identities, closed, routes int
+	asked, identities, closed int
 	onLeader func() // called with mu held
-	told     int    // how many outcomes there were when it was
 	sent     []sent
 	offsets  map[int32]int64
 	hanging  []func()
@@ -139,7 +138,6 @@ func (w *world) Topic(name string) (all, writable []int32) {
 func (w *world) Leader(string, int32) (Broker, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.routes++
 	if w.onLeader != nil {
 		w.onLeader()
 	}
@@ -326,4 +324,16 @@ func scripted(replies ...reply) func(sent) reply {
 		replies = replies[1:]
 		return next
 	}
+}
+
+// overtaken is the reply of a broker to batches of the first epoch, which partition 0
+// ends while that of another partition is on its way.
+func overtaken(s sent) reply {
+	switch {
+	case s.partition == 0 && s.epoch == 0:
+		return reply{code: sarama.ErrUnknown, wait: 10 * time.Millisecond}
+	case s.epoch == 0:
+		return reply{code: sarama.ErrInvalidProducerEpoch, wait: time.Second}
+	}
+	return stores(s)
 }

@@ -173,15 +173,7 @@ func TestBatcher_whatCannotBeWrittenFailsAlone(t *testing.T) {
 func TestGiveUp_toHaveNoConnectionProvesNothingAgainstABatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := open(t, nil, func(s sent) reply {
-			switch {
-			case s.partition == 0 && s.epoch == 0:
-				return reply{code: sarama.ErrUnknown, wait: 10 * time.Millisecond}
-			case s.epoch == 0:
-				return reply{code: sarama.ErrInvalidProducerEpoch, wait: time.Second}
-			}
-			return stores(s)
-		})
+		w := open(t, nil, overtaken)
 		w.send(1, "a")
 		w.settle(time.Millisecond)
 		w.send(0, "b")
@@ -253,13 +245,14 @@ func TestGiveUp_isToldBeforeWhatComesAfterIt(t *testing.T) {
 		w.b.topic("t").partitions[0].shrink(1) // a batch is one record
 		first[0].Refuse()
 		var once sync.Once
+		told := 0
 		w.set(func(w *world) {
 			// Asked for when the partition is let go of.
-			w.onLeader = func() { once.Do(func() { w.told = len(w.outcomes) }) }
+			w.onLeader = func() { once.Do(func() { told = len(w.outcomes) }) }
 		})
 		w.settle(time.Minute)
 		w.close()
-		require.Equal(t, 1, w.told, "the outcome of the first was handed over before its partition was")
+		require.Equal(t, 1, told, "the outcome of the first was handed over before its partition was")
 		require.Len(t, w.results(0), 2)
 	})
 }

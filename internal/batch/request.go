@@ -89,6 +89,11 @@ func (s *sender) produce(batches []*Batch) {
 // reports false if there is no room for it: limit is how many messages there may
 // be, 0: any number, negative: none.
 func (b *Batcher) take(p *part, room, limit int, outs *outcomes) (batch *Batch, fits bool) {
+	if p.batch != nil {
+		// It may have waited for long, and sarama would wait for a throttled broker
+		// that it is sent to.
+		p.drop()
+	}
 	batch = p.batch
 	if batch == nil {
 		batch = b.batch(p)

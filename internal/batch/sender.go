@@ -138,7 +138,7 @@ func (s *sender) signal() {
 func (s *sender) next() []*part {
 	timer := time.NewTimer(idleness)
 	defer timer.Stop()
-	timeout, lookedAtEnd := false, false
+	timeout := false
 	var looked time.Time // or when it was held first
 	for {
 		s.disconnect()
@@ -154,12 +154,6 @@ func (s *sender) next() []*part {
 				return nil
 			}
 			s.sleeping = true
-		case held > 0 && ending && !lookedAtEnd:
-			// What nobody waits for any more must not be sent: sarama would wait.
-			s.mu.Unlock()
-			s.look()
-			lookedAtEnd = true
-			continue
 		case held > 0 && !ending:
 			// It is not sleeping: what is added need not wake it.
 			if looked.IsZero() {
@@ -241,7 +235,9 @@ func (s *sender) run() {
 		for len(list) > 0 {
 			list = s.send(list)
 			if s.isHeld() {
-				s.putBack(list)
+				for _, p := range list {
+					p.release()
+				}
 				break
 			}
 		}

@@ -76,10 +76,3 @@ func (s *sender) look() {
 	}
 	clear(s.spare)
 }
-
-// putBack puts partitions into the list that were taken from it.
-func (s *sender) putBack(list []*part) {
-	for _, p := range list {
-		s.add(p) // the sender is not over: this is its goroutine
-	}
-}
