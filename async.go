@@ -149,3 +149,11 @@ func (p *Async) Stats() Stats {
 	}
 	return p.core.stats()
 }
+
+// Details returns all figures that there are of the producer.
+func (p *Async) Details() Details {
+	if p == nil || p.core == nil {
+		return Details{State: StateClosed}
+	}
+	return p.core.details()
+}

@@ -42,6 +42,7 @@ type config struct {
 	closeTimeout        time.Duration
 	logger              *slog.Logger
 	custom              []func(*sarama.Config)
+	hooks               []Hook
 
 	// given are the names of the options that were used.
 	given    map[string]bool

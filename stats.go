@@ -28,6 +28,11 @@ type Stats struct {
 	CallbackPanics   int64 // callbacks that panicked or ended their goroutine
 	SlowCallbacks    int64 // callbacks that ran for longer than WithSlowCallback
 	CallbacksRunning int64 // callbacks that run now
+
+	// Stalls counts how often the producer has stalled, and Stalled says whether
+	// it is now: see WithStallTimeout.
+	Stalls  int64
+	Stalled bool
 }
 
 func (c *core) stats() Stats {

@@ -162,3 +162,11 @@ func (p *Sync) Stats() Stats {
 	}
 	return p.core.stats()
 }
+
+// Details returns all figures that there are of the producer.
+func (p *Sync) Details() Details {
+	if p == nil || p.core == nil {
+		return Details{State: StateClosed}
+	}
+	return p.core.details()
+}
