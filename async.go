@@ -157,3 +157,26 @@ func (p *Async) Details() Details {
 	}
 	return p.core.details()
 }
+
+// Ping asks the brokers whether one of them is there, over connections that are
+// made if need be, with TLS and SASL as configured. nil means that one answered
+// just now. It ends when ctx does, and after at most half a minute without an
+// answer; after Close has begun it returns ErrClosed.
+func (p *Async) Ping(ctx context.Context) error {
+	if p == nil || p.core == nil {
+		return ErrClosed
+	}
+	return p.core.ping(ctx)
+}
+
+// Ready returns nil if messages can be sent: Close has not begun, the producer
+// has not stalled (see [WithStallTimeout]), and a broker answers. It is for
+// readiness probes, and waits as [Async.Ping] does; give it a ctx that ends
+// before the probe does. Else it returns ErrClosed, [ErrStalled] or the error of
+// Ping. A buffer that is full does not count: Stats tells it.
+func (p *Async) Ready(ctx context.Context) error {
+	if p == nil || p.core == nil {
+		return ErrClosed
+	}
+	return p.core.ready(ctx)
+}

@@ -15,22 +15,34 @@ type calls core
 
 var _ dispatch.Handler = (*calls)(nil)
 
-// isResult reports whether a step is SendFunc's function. It is the first, if
-// there is one; the next is OnSuccess or OnError, or the log line in place of
-// one. More there are not.
-func isResult(r *record.Record, step int) bool { return r.OnResult != nil && step == 0 }
+// A record's steps are the hooks', in the order of the options; then SendFunc's
+// function, if there is one; and last OnSuccess or OnError, or the log line in
+// place of one. Of a record that tells what came late there are hooks only.
+
+// user is the number of a step without those of hooks: 0 is the first of the
+// message's own.
+func (h *calls) user(step int) int { return step - len(h.cfg.hooks.onDone) }
+
+// isResult reports whether a step is SendFunc's function.
+func (h *calls) isResult(r *record.Record, step int) bool {
+	return r.OnResult != nil && h.user(step) == 0
+}
 
 // steps is how many steps a record has.
-func steps(r *record.Record) int {
-	if r.OnResult != nil {
-		return 2
+func (h *calls) steps(r *record.Record) int {
+	switch {
+	case r.IsLate():
+		return len(h.cfg.hooks.onLate)
+	case r.OnResult != nil:
+		return len(h.cfg.hooks.onDone) + 2
+	default:
+		return len(h.cfg.hooks.onDone) + 1
 	}
-	return 1
 }
 
 // wanted reports whether anybody is to be told of the record's outcome.
 func (h *calls) wanted(r *record.Record) bool {
-	if r.OnResult != nil {
+	if r.OnResult != nil || len(h.cfg.hooks.onDone) > 0 {
 		return true
 	}
 	if r.Cause() == nil {
@@ -48,12 +60,18 @@ func (h *calls) unseen(r *record.Record) bool {
 // Call runs one function.
 func (h *calls) Call(r *record.Record, step int) (more bool) {
 	ctx := r.BeginCalls()
-	if isResult(r, step) {
+	switch {
+	case step >= h.steps(r):
+		return false
+	case r.IsLate():
+		h.cfg.hooks.onLate[step](ctx, r.Report(), outcome(r))
+		return true
+	case h.user(step) < 0:
+		h.cfg.hooks.onDone[step](ctx, r.Report(), outcome(r))
+		return true
+	case h.isResult(r, step):
 		r.OnResult(ctx, r.Report(), r.Cause())
 		return true
-	}
-	if step >= steps(r) {
-		return false
 	}
 	switch {
 	case r.Cause() == nil:
@@ -71,7 +89,9 @@ func (h *calls) Call(r *record.Record, step int) (more bool) {
 // Done lets the record go.
 func (h *calls) Done(r *record.Record) {
 	r.EndCalls()
-	(*core)(h).finish(r)
+	if !r.IsLate() {
+		(*core)(h).finish(r)
+	}
 }
 
 // Failed reports a callback that panicked or ended its goroutine.
@@ -82,21 +102,33 @@ func (h *calls) Failed(r *record.Record, step int, f dispatch.Failure) {
 
 // Slow reports a callback that takes too long.
 func (h *calls) Slow(r *record.Record, step int, running time.Duration) {
+	name := h.name(r, step)
 	h.counts.slow.Add(1)
-	h.log.slow(h.name(r, step), running)
+	h.lastSlow.Store(&name)
+	h.log.slow(name, running)
 }
 
 // name is the function of a step, as the runtime names it.
 func (h *calls) name(r *record.Record, step int) string {
-	var f any
 	switch {
-	case isResult(r, step):
-		f = r.OnResult
+	case step >= h.steps(r):
+		return functionName(nil)
+	case r.IsLate():
+		return functionName(h.cfg.hooks.onLate[step])
+	case h.user(step) < 0:
+		return functionName(h.cfg.hooks.onDone[step])
+	case h.isResult(r, step):
+		return functionName(r.OnResult)
 	case r.Cause() == nil:
-		f = h.cfg.onSuccess
+		return functionName(h.cfg.onSuccess)
 	default:
-		f = h.cfg.onError
+		return functionName(h.cfg.onError)
 	}
+}
+
+// functionName is the name of a user's function. Where there is none the logger
+// runs in its place.
+func functionName(f any) string {
 	v := reflect.ValueOf(f)
 	if v.Kind() != reflect.Func || v.IsNil() {
 		return "the logger"

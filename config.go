@@ -42,7 +42,8 @@ type config struct {
 	closeTimeout        time.Duration
 	logger              *slog.Logger
 	custom              []func(*sarama.Config)
-	hooks               []Hook
+	hooks               hooks
+	stallTimeout        time.Duration
 
 	// given are the names of the options that were used.
 	given    map[string]bool
@@ -51,6 +52,7 @@ type config struct {
 	// Derived by sarama().
 	interceptors []sarama.ProducerInterceptor // run by Send
 	laneLimit    int                          // records of one topic inside sarama
+	settings     []Setting
 }
 
 // asyncLinger is the default of an Async: long enough to fill batches from a
@@ -76,6 +78,7 @@ func defaults() *config {
 		clientID:            defaultClientID(),
 		version:             sarama.DefaultVersion,
 		closeTimeout:        30 * time.Second,
+		stallTimeout:        30 * time.Second,
 		logger:              slog.Default(),
 		given:               map[string]bool{},
 	}

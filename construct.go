@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -96,6 +97,7 @@ func dial(ctx context.Context, brokers []string, cfg *config, opts []Option) (*c
 	if err != nil {
 		return nil, err
 	}
+	cfg.settings = cfg.describe(conf, brokers)
 	return build(ctx, cfg, &transport.Config{Sarama: conf, Addrs: slices.Clone(brokers)})
 }
 
@@ -115,6 +117,7 @@ func borrow(client sarama.Client, cfg *config, opts []Option) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.settings = cfg.describe(conf, nil)
 	return build(context.Background(), cfg, &transport.Config{Sarama: conf, Client: client})
 }
 
@@ -128,7 +131,7 @@ func build(ctx context.Context, cfg *config, t *transport.Config) (*core, error)
 	if ctx.Err() != nil {
 		return nil, endError(ctx)
 	}
-	return newCore(cfg, func(c *core) (seam, error) {
+	c, err := newCore(cfg, func(c *core) (seam, error) {
 		t.Backoff, t.DeliveryTimeout, t.UnknownTopic = cfg.backoff, cfg.deliveryTimeout, cfg.unknownTopicTimeout
 		t.Home, t.Sink = c.home, c.returned
 		t.Live, t.Suspect = c.lanes.Live, c.lanes.Suspect
@@ -144,6 +147,12 @@ func build(ctx context.Context, cfg *config, t *transport.Config) (*core, error)
 		}
 		return opened, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	c.log.state(slog.LevelInfo, "producer: connected",
+		slog.String("client_id", t.Sarama.ClientID), slog.Any("brokers", t.Addrs))
+	return c, nil
 }
 
 // ended adds the error of a ctx that has ended to what came of that: what the

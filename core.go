@@ -13,6 +13,7 @@ import (
 	"github.com/saramakit/producer/internal/budget"
 	"github.com/saramakit/producer/internal/dispatch"
 	"github.com/saramakit/producer/internal/gate"
+	"github.com/saramakit/producer/internal/histogram"
 	"github.com/saramakit/producer/internal/lane"
 	"github.com/saramakit/producer/internal/record"
 	"github.com/saramakit/producer/internal/registry"
@@ -25,6 +26,8 @@ type seam interface {
 	Submit(r *record.Record)
 	// Ask asks whether a topic exists, see lane.Checker.
 	Ask(ctx context.Context, topic string) error
+	// Ping returns nil if a broker answers.
+	Ping(ctx context.Context) error
 	// Abort ends every wait inside the transport. Idempotent, never waits.
 	Abort()
 	// Close ends the transport; every record it holds still comes back. The
@@ -51,6 +54,12 @@ type core struct {
 	callbacks *dispatch.Dispatcher
 
 	counts counters
+	// latency is of delivered messages, from the acceptance to the answer.
+	latency histogram.Histogram
+	// lastOutcome is when the transport last had one, as registry.Now says; 0: never.
+	lastOutcome atomic.Int64
+	lastSlow    atomic.Pointer[string] // the callback that was last reported as slow
+	started     time.Time
 
 	// One shutdown serves all calls of Close.
 	closeOnce sync.Once
@@ -61,8 +70,8 @@ type core struct {
 	closed    chan struct{} // closed when the shutdown is over
 	closeErr  error         // its result; written before closed is closed
 
-	expiry sync.WaitGroup // the goroutine that expires records
-	stop   chan struct{}  // ends it
+	clocks sync.WaitGroup // the goroutines that expire records, and look for a stall
+	stop   chan struct{}  // ends them
 }
 
 // counters are the figures of Stats that are not kept where they arise.
@@ -73,6 +82,10 @@ type counters struct {
 	// Since Close began, for its error.
 	closing                    atomic.Bool
 	delivered, failed, aborted atomic.Int64
+
+	failures, rejections kinds // of what Stats counts as Failed and Rejected
+	stalls               atomic.Int64
+	stalled              atomic.Bool
 }
 
 // newCore builds a producer over the transport that open returns. open is given
@@ -83,6 +96,7 @@ func newCore(cfg *config, open func(c *core) (seam, error)) (*core, error) {
 		gate:     gate.New(),
 		budget:   budget.New(int64(cfg.maxBuffered), cfg.maxBufferedBytes),
 		registry: registry.New(),
+		started:  time.Now(),
 		aborting: make(chan struct{}), closed: make(chan struct{}), stop: make(chan struct{}),
 	}
 	c.lanes = lane.New(lane.Config{
@@ -99,6 +113,7 @@ func newCore(cfg *config, open func(c *core) (seam, error)) (*core, error) {
 	t, err := open(c)
 	if err != nil {
 		c.lanes.Stop()
+		<-c.log.Stop() // nothing was logged yet
 		return nil, err
 	}
 	c.transport = t
@@ -106,7 +121,8 @@ func newCore(cfg *config, open func(c *core) (seam, error)) (*core, error) {
 		c.lanes.Open(topic)
 	}
 	c.callbacks = dispatch.New(cfg.callbackWorkers, cfg.slowCallback, (*calls)(c))
-	c.expiry.Go(c.expire)
+	c.clocks.Go(c.expire)
+	c.clocks.Go(c.watch)
 	return c, nil
 }
 
@@ -117,16 +133,30 @@ type delivery struct {
 	try      bool // do not wait for room
 	// until is when the wait for room ends; zero: MaxBlock from now.
 	until time.Time
+
+	// Of a producer with hooks: where they note, and the message as it was
+	// before them.
+	trail    *record.Trail
+	unhooked *sarama.ProducerMessage
 }
 
 // accept takes a message over and sends it on its way. If it returns an error
 // nothing was accepted.
 func (c *core) accept(ctx context.Context, msg *sarama.ProducerMessage, d delivery) (*record.Record, error) {
+	if c.cfg.hooks.any() {
+		return c.acceptHooked(ctx, msg, d)
+	}
 	r, err := c.admit(ctx, msg, d)
 	if err != nil {
-		c.counts.rejected.Add(1)
+		c.rejected(err)
 	}
 	return r, err
+}
+
+// rejected counts a message that was not accepted.
+func (c *core) rejected(err error) {
+	c.counts.rejected.Add(1)
+	c.counts.rejections.add(ErrorKind(err))
 }
 
 func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d delivery) (*record.Record, error) {
@@ -140,6 +170,9 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 		return nil, ErrClosed
 	}
 	cp, err := c.copy(ctx, msg)
+	if d.unhooked != nil && errors.Is(err, ErrMessageTooLarge) {
+		cp, err = c.copy(ctx, d.unhooked) // it may be for the headers of hooks
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +191,10 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 	}
 	if waited {
 		cp.Now = time.Now()
+	}
+	if d.trail != nil {
+		d.trail.Accepted = cp.Now
+		r.Follow(d.trail)
 	}
 	r.Lane, r.Wait, r.OnResult = l, d.wait, record.ResultFunc(d.onResult)
 	c.registry.Add(r, cp.Now)
@@ -279,14 +316,22 @@ func (c *core) inCallback(ctx context.Context) bool {
 // what each costs.
 func (c *core) returned(outcomes []transport.Outcome) {
 	var delivered lot
+	now := c.registry.Now()
+	latencies := c.latency.Begin()
+	progress := false
 	for i := range outcomes {
 		o := &outcomes[i]
 		r := o.Record
+		trail := r.Trail()
+		if trail != nil && answered(r, o.Err) {
+			trail.CameBack(r, c.registry.At(now), o.Err, !o.NotWritten)
+		}
 		first, completed, finished := r.Settle()
 		if !first {
 			continue // reported twice
 		}
 		r.Lane.Returned(completed)
+		progress = progress || !errors.Is(o.Err, record.ErrRefused)
 		if completed {
 			// Its outcome was decided while the transport had it.
 			c.counts.held.Add(-1)
@@ -294,11 +339,15 @@ func (c *core) returned(outcomes []transport.Outcome) {
 				c.counts.late.Add(1)
 			}
 			if finished {
-				c.free(r)
+				c.letGo(r)
 			}
 			continue
 		}
+		if trail != nil {
+			trail.Acknowledged = trail.Came()
+		}
 		if o.Err == nil {
+			latencies.Add(now - r.Accepted)
 			r.ReportOwn(r.Msg.Partition, r.Msg.Offset)
 			if r.Wait != nil || c.counts.closing.Load() || (*calls)(c).wanted(r) {
 				c.decided(r, nil)
@@ -320,6 +369,10 @@ func (c *core) returned(outcomes []transport.Outcome) {
 		}
 		c.decided(r, c.deliveryError(r, partition, status, o.Err))
 	}
+	latencies.Flush()
+	if progress {
+		c.lastOutcome.Store(int64(max(now, 1)))
+	}
 	c.finishLot(&delivered)
 }
 
@@ -339,12 +392,19 @@ func (c *core) finishLot(l *lot) {
 	}
 	records := l.records[:l.n]
 	size := int64(0)
+	of, n := records[0].Lane, int64(0)
 	for _, r := range records {
 		r.Finish()
 		r.Release()
 		r.Lane.Free(r.Size())
 		size += r.Size()
+		if r.Lane != of {
+			of.Delivered(n)
+			of, n = r.Lane, 0
+		}
+		n++
 	}
+	of.Delivered(n)
 	c.budget.ReleaseAll(int64(l.n), size)
 	c.registry.FinishAll(records)
 	l.n = 0
@@ -414,6 +474,12 @@ func (c *core) decided(r *record.Record, failure *DeliveryError) {
 	if c.counts.closing.Load() {
 		c.counts.sinceClose(failure)
 	}
+	if failure != nil && !(*calls)(c).unseen(r) {
+		c.log.failing(failure)
+	}
+	if t := r.Trail(); t != nil {
+		t.Decided = time.Now()
+	}
 	w := r.Wait
 	if w != nil {
 		m := r.Report()
@@ -448,7 +514,14 @@ func (n *counters) sinceClose(failure *DeliveryError) {
 // finish lets a record go: its callbacks have returned.
 func (c *core) finish(r *record.Record) {
 	if r.Finish() {
-		c.free(r)
+		c.letGo(r)
+	}
+	if cause := r.Cause(); cause == nil {
+		r.Lane.Delivered(1)
+	} else {
+		kind := ErrorKind(cause)
+		r.Lane.Failed(kind)
+		c.counts.failures.add(kind)
 	}
 	c.registry.Finish(r, r.Cause() == nil)
 }

@@ -135,5 +135,3 @@ func (l Latency) Since(earlier Latency) Latency {
 	}
 	return newLatency(added)
 }
-
-func (c *core) details() Details { return Details{Stats: c.stats()} }

@@ -51,6 +51,9 @@ var (
 	// ErrAborted: Close ran out of time before the message had an outcome. The
 	// cause of a DeliveryError.
 	ErrAborted = errors.New("producer: aborted by Close")
+	// ErrStalled: messages are in flight and nothing has come of any for as long as
+	// [WithStallTimeout]. Returned by Ready.
+	ErrStalled = errors.New("producer: stalled")
 	// ErrInCallback: Flush or Close was called by a callback of the same
 	// producer, which they would have to wait for.
 	ErrInCallback = errors.New("producer: called from a callback")

@@ -25,11 +25,12 @@ type fake struct {
 	all    []*record.Record // ever submitted
 	offset int64
 
-	auto    bool                     // deliver each record as it comes
-	submit  func(*record.Record)     // called for each record as it comes, in place of auto
-	answers func(topic string) error // what Ask says; nil: every topic exists
-	stuck   bool                     // records do not come back, not even after Abort
-	onAbort func(*record.Record)     // called by Abort for each record that is held
+	auto    bool                        // deliver each record as it comes
+	submit  func(*record.Record)        // called for each record as it comes, in place of auto
+	answers func(topic string) error    // what Ask says; nil: every topic exists
+	pings   func(context.Context) error // what Ping says; nil: nil
+	stuck   bool                        // records do not come back, not even after Abort
+	onAbort func(*record.Record)        // called by Abort for each record that is held
 
 	aborted, closing bool
 	ended            chan struct{}
@@ -54,6 +55,13 @@ func (f *fake) Ask(_ context.Context, topic string) error {
 		return nil
 	}
 	return f.answers(topic)
+}
+
+func (f *fake) Ping(ctx context.Context) error {
+	if f.pings == nil {
+		return nil
+	}
+	return f.pings(ctx)
 }
 
 func (f *fake) Abort() {

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -23,6 +24,7 @@ func (i *instant) Submit(r *record.Record) {
 	i.c.returned(i.one[:])
 }
 func (*instant) Ask(context.Context, string) error { return nil }
+func (*instant) Ping(context.Context) error        { return nil }
 func (*instant) Abort()                            {}
 func (i *instant) Close() <-chan struct{}          { return i.done }
 
@@ -31,6 +33,7 @@ func (i *instant) Close() <-chan struct{}          { return i.done }
 func newInstant(tb testing.TB) *Async {
 	tb.Helper()
 	cfg := asyncDefaults()
+	cfg.logger = slog.New(slog.DiscardHandler)
 	_, err := cfg.sarama(nil)
 	require.NoError(tb, err)
 	c, err := newCore(cfg, func(c *core) (seam, error) {

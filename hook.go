@@ -76,6 +76,6 @@ func WithHook(h Hook) Option {
 			c.problem("WithHook", nil, "has no function; set OnSend, OnDone or OnLate")
 			return
 		}
-		c.hooks = append(c.hooks, h)
+		c.hooks.add(h)
 	}}
 }

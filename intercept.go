@@ -16,17 +16,27 @@ func (c *core) intercept(msg *sarama.ProducerMessage) (_ *sarama.ProducerMessage
 			err = fmt.Errorf("an interceptor panicked with a %T", p)
 		}
 	}()
-	changed := &sarama.ProducerMessage{
-		Topic: msg.Topic, Key: msg.Key, Value: msg.Value, Metadata: msg.Metadata,
-		Headers:   make([]sarama.RecordHeader, len(msg.Headers), len(msg.Headers)+1),
-		Partition: msg.Partition, Timestamp: msg.Timestamp,
-	}
-	for i, h := range msg.Headers {
-		// The bytes too: an interceptor may write into them.
-		changed.Headers[i] = sarama.RecordHeader{Key: bytes.Clone(h.Key), Value: bytes.Clone(h.Value)}
-	}
+	changed := ownHeaders(msg)
 	for _, interceptor := range c.cfg.interceptors {
 		interceptor.OnSend(changed)
 	}
 	return changed, nil
+}
+
+// ownHeaders copies a message with its headers and their bytes, for functions
+// that may write into them.
+func ownHeaders(msg *sarama.ProducerMessage) *sarama.ProducerMessage {
+	headers := make([]sarama.RecordHeader, len(msg.Headers), len(msg.Headers)+2) // what a trace adds
+	for i, h := range msg.Headers {
+		headers[i] = sarama.RecordHeader{Key: bytes.Clone(h.Key), Value: bytes.Clone(h.Value)}
+	}
+	return shallow(msg, headers)
+}
+
+// shallow copies what a user sets of a message, with other headers.
+func shallow(msg *sarama.ProducerMessage, headers []sarama.RecordHeader) *sarama.ProducerMessage {
+	return &sarama.ProducerMessage{
+		Topic: msg.Topic, Key: msg.Key, Value: msg.Value, Metadata: msg.Metadata,
+		Headers: headers, Partition: msg.Partition, Timestamp: msg.Timestamp,
+	}
 }

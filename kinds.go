@@ -3,7 +3,9 @@ package producer
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"sync"
 
 	"github.com/IBM/sarama"
 
@@ -22,6 +24,7 @@ import (
 //	buffer_full        ErrBufferFull
 //	invalid_message    ErrInvalidMessage
 //	message_too_large  ErrMessageTooLarge
+//	stalled            ErrStalled
 //	canceled           the ctx was canceled
 //	deadline_exceeded  the deadline of the ctx had passed
 //	authentication     the brokers refused the credentials
@@ -46,6 +49,7 @@ func ErrorKind(err error) string {
 		{ErrBufferFull, "buffer_full"},
 		{ErrInvalidMessage, "invalid_message"},
 		{ErrMessageTooLarge, "message_too_large"},
+		{ErrStalled, "stalled"},
 		{context.Canceled, "canceled"},
 		{sarama.ErrSASLAuthenticationFailed, "authentication"},
 	} {
@@ -79,6 +83,27 @@ func ErrorKind(err error) string {
 		}
 	}
 	return "other"
+}
+
+// kinds counts errors by their kind.
+type kinds struct {
+	mu     sync.Mutex // held for a few instructions
+	counts map[string]int64
+}
+
+func (k *kinds) add(kind string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.counts == nil {
+		k.counts = make(map[string]int64)
+	}
+	k.counts[kind]++
+}
+
+func (k *kinds) read() map[string]int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.counts)
 }
 
 // codeName is Kafka's name of a code.

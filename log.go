@@ -17,37 +17,150 @@ import (
 type logger struct {
 	slog *slog.Logger
 
-	mu   sync.Mutex // guards what follows; not held while logging
-	last time.Time  // when a failure was logged
-	held int64      // failures since then that were not
+	// What is not about callbacks goes through a goroutine of its own, so that a
+	// handler that blocks keeps nobody waiting.
+	lines chan line
+	stop  chan struct{} // closed by Stop
+	done  chan struct{} // closed when that goroutine has ended
+	once  sync.Once
+
+	mu     sync.Mutex // guards what follows; not held while logging
+	unseen pace       // of all failures that nobody is told of
+	topics map[string]*pace
 }
 
-func newLogger(l *slog.Logger) *logger { return &logger{slog: l} }
+type line struct {
+	level slog.Level
+	text  string
+	args  []any
+}
 
-// failuresEvery is how often failures are logged that nobody else is told of: a
-// broker that is away fails thousands of messages a second.
-const failuresEvery = time.Second
+// pace is how often something was logged.
+type pace struct {
+	last time.Time // when it was; zero: never
+	held int64     // how often it was not since then
+}
+
+const (
+	// unseenEvery and failuresEvery are how often failures are logged that nobody
+	// is told of, and those of one topic: a broker that is away fails thousands of
+	// messages a second.
+	unseenEvery   = time.Second
+	failuresEvery = time.Minute
+	// mostTopics is of how many topics failures are told apart.
+	mostTopics = 1000
+	// mostLines is how many lines may wait for the handler. Others are left out.
+	mostLines = 64
+)
+
+func newLogger(l *slog.Logger) *logger {
+	g := &logger{
+		slog: l, lines: make(chan line, mostLines), stop: make(chan struct{}), done: make(chan struct{}),
+		topics: make(map[string]*pace),
+	}
+	go g.run()
+	return g
+}
+
+// run writes lines until the logger is stopped and all are written.
+func (l *logger) run() {
+	defer close(l.done) // also if the handler ends this goroutine
+	for {
+		select {
+		case next := <-l.lines:
+			l.write(next.level, next.text, next.args...)
+			continue
+		default:
+		}
+		select {
+		case next := <-l.lines:
+			l.write(next.level, next.text, next.args...)
+		case <-l.stop:
+			if len(l.lines) == 0 {
+				return
+			}
+		}
+	}
+}
+
+// Stop lets the goroutine end when all lines are written. The channel is closed
+// when it has.
+func (l *logger) Stop() <-chan struct{} {
+	l.once.Do(func() { close(l.stop) })
+	return l.done
+}
+
+// state logs something about the producer. It never waits.
+func (l *logger) state(level slog.Level, text string, args ...any) {
+	select {
+	case l.lines <- line{level, text, args}:
+	default: // the handler is stuck, and has a lot to write already
+	}
+}
+
+// due reports whether it is time to log again, and how many were not logged.
+func (p *pace) due(every time.Duration) (held int64, ok bool) {
+	now := time.Now()
+	if !p.last.IsZero() && now.Sub(p.last) < every {
+		p.held++
+		return 0, false
+	}
+	held = p.held
+	p.last, p.held = now, 0
+	return held, true
+}
+
+// of is the pace of a topic. Requires: mu held.
+func (l *logger) of(topic string) *pace {
+	p := l.topics[topic]
+	if p == nil {
+		if len(l.topics) >= mostTopics {
+			topic = "" // of all others
+			if p = l.topics[topic]; p != nil {
+				return p
+			}
+		}
+		p = &pace{}
+		l.topics[topic] = p
+	}
+	return p
+}
+
+// failing logs that messages of a topic fail, of which somebody else is told,
+// too. What Close or the end of a ctx did is no news.
+func (l *logger) failing(e *DeliveryError) {
+	for _, wanted := range []error{ErrAborted, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(e.Err, wanted) {
+			return
+		}
+	}
+	l.mu.Lock()
+	held, ok := l.of(e.Topic).due(failuresEvery)
+	l.mu.Unlock()
+	if ok {
+		l.state(slog.LevelWarn, "producer: messages of a topic fail", failure(e, held)...)
+	}
+}
 
 // failed logs a message that failed with nobody to tell.
 func (l *logger) failed(err error) {
-	now := time.Now()
 	l.mu.Lock()
-	if !l.last.IsZero() && now.Sub(l.last) < failuresEvery {
-		l.held++
-		l.mu.Unlock()
-		return
-	}
-	more := l.held
-	l.last, l.held = now, 0
+	held, ok := l.unseen.due(unseenEvery)
 	l.mu.Unlock()
+	if ok {
+		l.write(slog.LevelError, "producer: message failed and no callback is set (WithOnError)", failure(err, held)...)
+	}
+}
 
-	args := []any{slog.Any("err", err), slog.Int64("failures_not_logged", more)}
+// failure are the attributes of a message that failed.
+func failure(err error, held int64) []any {
+	args := []any{slog.Any("err", err), slog.Int64("failures_not_logged", held)}
 	if delivery, ok := errors.AsType[*DeliveryError](err); ok {
 		args = append(args,
 			slog.String("topic", delivery.Topic), slog.Int("partition", int(delivery.Partition)),
 			slog.String("status", delivery.Status.String()), slog.Int("attempts", delivery.Attempts))
 	}
-	l.write(slog.LevelError, "producer: message failed and no callback is set (WithOnError)", args...)
+	return args
 }
 
 // panicked logs a callback that did not return.

@@ -298,10 +298,25 @@ func WithCloseTimeout(d time.Duration) Option {
 	}}
 }
 
-// WithLogger sets where the producer logs what would otherwise be silent:
-// failures that nobody is told of, callbacks that panic or are slow. The
-// default is [slog.Default]. Keys, values and the texts of panics are never
-// logged.
+// WithStallTimeout sets from when a producer counts as stalled, overriding the
+// default of 30 s: messages are in flight, and for so long nothing has come of
+// any. One line is logged and Stats counts it, another line says when it is
+// over, and until then Ready returns [ErrStalled]. More than half of
+// [WithDeliveryTimeout] has no effect: then messages would be given up before it
+// is noticed. Nothing is given up for it.
+func WithStallTimeout(d time.Duration) Option {
+	return option{"WithStallTimeout", func(c *config) {
+		c.stallTimeout = positive(c, "WithStallTimeout", d, c.stallTimeout)
+	}}
+}
+
+// WithLogger sets where the producer logs: that it has connected, is closing,
+// was aborted, has stalled or recovered; that messages of a topic begin to fail,
+// which is repeated at most once a minute; failures that nobody is told of, at
+// most once a second; callbacks that panic or are slow. docs/observability.md
+// lists the lines. The default is [slog.Default]. Keys, values and the texts of
+// panics are never logged. A handler that blocks keeps no message waiting, unless
+// what it logs is about callbacks.
 func WithLogger(l *slog.Logger) Option {
 	return option{"WithLogger", func(c *config) {
 		if l == nil {

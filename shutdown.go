@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/saramakit/producer/internal/registry"
@@ -10,6 +11,9 @@ import (
 // abortGrace is how long Close waits, after it cut the connections, for what
 // that sets free to come back and for callbacks to return.
 const abortGrace = 500 * time.Millisecond
+
+// logGrace is how long Close waits after that for the log lines.
+const logGrace = 100 * time.Millisecond
 
 // close starts the shutdown, if no other call has, and waits for it. All calls
 // wait for the same one; the first whose time runs out ends it for all.
@@ -21,6 +25,7 @@ func (c *core) close(ctx context.Context) error {
 	c.closeOnce.Do(func() {
 		c.counts.closing.Store(true)
 		c.gate.Close()
+		c.log.state(slog.LevelInfo, "producer: closing", slog.Int64("in_flight", c.registry.Counts().InFlight))
 		go c.shutdown()
 	})
 	if inCallback {
@@ -70,13 +75,23 @@ func (c *core) shutdown() {
 // callback runs any more, so only a user's log handler can be in the way.
 func (c *core) end() {
 	close(c.stop)
-	c.expiry.Wait()
+	c.clocks.Wait()
 	reached(c.callbacks.Stop(), c.aborting)
+	c.closedLine()
+	reached(c.log.Stop(), c.aborting)
+}
+
+// closedLine logs that the producer has come to its end.
+func (c *core) closedLine() {
+	counts := c.registry.Counts()
+	c.log.state(slog.LevelInfo, "producer: closed",
+		slog.Int64("delivered", counts.Delivered), slog.Int64("failed", counts.Failed))
 }
 
 // abort ends what is left within abortGrace. It returns nil if that turns out
 // to be nothing, else a *CloseError.
 func (c *core) abort(mark *registry.Mark) error {
+	defer func() { reached(c.log.Stop(), time.After(logGrace)) }()
 	c.lanes.Stop()
 	// Before the connections are cut, or what that brings back would count as
 	// failed for reasons of its own.
@@ -87,7 +102,7 @@ func (c *core) abort(mark *registry.Mark) error {
 	c.transport.Abort()
 	ended := c.transport.Close()
 	close(c.stop)
-	c.expiry.Wait()
+	c.clocks.Wait()
 
 	grace, cancel := context.WithTimeout(context.Background(), abortGrace)
 	defer cancel()
@@ -98,13 +113,18 @@ func (c *core) abort(mark *registry.Mark) error {
 	// timeouts.
 	reached(ended, grace.Done())
 	if called && c.counts.aborted.Load() == 0 {
+		c.closedLine()
 		return nil
 	}
-	return &CloseError{
+	cut := &CloseError{
 		Delivered:        int(c.counts.delivered.Load()),
 		Failed:           int(c.counts.failed.Load()),
 		Undelivered:      int(c.counts.aborted.Load()),
 		CallbacksRunning: c.callbacks.Running(),
 		Err:              c.abortErr,
 	}
+	c.log.state(slog.LevelWarn, "producer: aborted; Close ran out of time",
+		slog.Int("undelivered", cut.Undelivered), slog.Int("callbacks_running", cut.CallbacksRunning),
+		slog.Any("err", cut.Err))
+	return cut
 }

@@ -44,6 +44,7 @@ func (c *core) stats() Stats {
 		Buffered: c.budget.Messages(), BufferedBytes: c.budget.Bytes(), Waiting: c.counts.waiting.Load(),
 		CallbackPanics: c.counts.panics.Load(), SlowCallbacks: c.counts.slow.Load(),
 		CallbacksRunning: int64(c.callbacks.Running()),
+		Stalls:           c.counts.stalls.Load(), Stalled: c.counts.stalled.Load(),
 	}
 	if oldest, ok := c.registry.Oldest(); ok {
 		s.OldestInFlight = time.Since(oldest)

@@ -170,3 +170,19 @@ func (p *Sync) Details() Details {
 	}
 	return p.core.details()
 }
+
+// Ping asks the brokers whether one of them is there: see [Async.Ping].
+func (p *Sync) Ping(ctx context.Context) error {
+	if p == nil || p.core == nil {
+		return ErrClosed
+	}
+	return p.core.ping(ctx)
+}
+
+// Ready returns nil if messages can be sent: see [Async.Ready].
+func (p *Sync) Ready(ctx context.Context) error {
+	if p == nil || p.core == nil {
+		return ErrClosed
+	}
+	return p.core.ready(ctx)
+}

@@ -119,7 +119,7 @@ func (c Checker) Wait(ctx context.Context, topic string, wanted func() bool) err
 func (s *Set) opened(l *Lane) {
 	l.mu.Lock()
 	l.checking = false
-	l.open.Store(true)
+	l.exists()
 	l.mu.Unlock()
 	s.wake(l)
 }

@@ -43,6 +43,10 @@ type Lane struct {
 	// set; it is never both.
 	users atomic.Int64
 
+	// known says that the cluster has said once that there is such a topic.
+	known  atomic.Bool
+	counts tally
+
 	mu    sync.Mutex // held for a few instructions
 	queue record.Queue
 	// checking says that a goroutine is asking the cluster for the topic.
@@ -84,6 +88,7 @@ func (l *Lane) tidy() {
 	}
 	if l.users.CompareAndSwap(0, removed) {
 		l.set.lanes.CompareAndDelete(l.topic, l)
+		l.counts.moveTo(&l.set.others)
 	}
 }
 
@@ -94,6 +99,12 @@ func (l *Lane) Topic() string { return l.topic }
 
 // Room is the topic's part of the budget, nil if it has no limit.
 func (l *Lane) Room() *budget.Budget { return l.room }
+
+// exists marks the topic as one that exists: records may pass.
+func (l *Lane) exists() {
+	l.known.Store(true)
+	l.open.Store(true)
+}
 
 // suspect makes the next records wait until the topic was asked for again.
 func (l *Lane) suspect() {

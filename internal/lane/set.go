@@ -37,6 +37,8 @@ type Set struct {
 	lanes sync.Map // topic -> *Lane
 	// last is the lane that was looked up last: most producers have few.
 	last atomic.Pointer[Lane]
+	// others has the counts of lanes that were taken out.
+	others tally
 
 	stop context.CancelFunc
 	ctx  context.Context //nolint:containedctx // ends the checks; it belongs to the set, not to a call
@@ -98,7 +100,7 @@ func (s *Set) Find(topic string) *Lane {
 func (s *Set) Open(topic string) {
 	l := s.Use(topic)
 	defer l.Leave()
-	l.open.Store(true)
+	l.exists()
 }
 
 // Live reports whether the transport has a record of the topic whose outcome is
@@ -120,6 +122,7 @@ func (s *Set) Suspect(topic string) {
 // known and nobody waits before it, else into the queue. Records that one
 // goroutine submits for one topic stay in order. The caller is using the lane.
 func (s *Set) Submit(l *Lane, r *record.Record) {
+	l.counts.accepted.Add(1)
 	if l.pass() {
 		s.cfg.Submit(r)
 		return

@@ -54,7 +54,10 @@ func InCall(ctx context.Context, home *Home) bool {
 // apart: its chain is its author's, and keeps the record.
 func bare(ctx context.Context) context.Context {
 	if c, ok := ctx.(*callContext); ok {
-		return c.Ctx
+		ctx = c.Ctx
+	}
+	if t, ok := ctx.(*Trail); ok {
+		return t.Context
 	}
 	return ctx
 }

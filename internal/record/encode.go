@@ -21,6 +21,9 @@ func (g *gated) Encode() ([]byte, error) {
 		// published: who sees the attempt sees them too.
 		r.partition.Store(r.Msg.Partition)
 		r.encodedAt = r.Home.Retries.Load()
+		if t := r.Trail(); t != nil {
+			t.encode()
+		}
 		if r.state.CompareAndSwap(s, s+1<<attemptShift) {
 			return r.value, nil
 		}

@@ -26,6 +26,7 @@ const (
 	stateFinished                     // the callbacks have returned
 	stateCalling                      // its callbacks are running: the mark in their ctx is alive
 	stateAbandoned                    // the sync Send that waited has returned without the outcome
+	stateLate                         // it tells hooks what came after another was given up, see Late
 
 	attemptShift = 32 // the upper half counts how often the bytes went into a batch
 )
@@ -60,6 +61,10 @@ type Lane interface {
 	Recalled()
 	// Free gives the record's room in the budget of the topic back.
 	Free(size int64)
+	// Delivered counts records that were delivered and whose callbacks have
+	// returned, and Failed one that failed.
+	Delivered(n int64)
+	Failed(kind string)
 }
 
 // Result is the outcome as the sender of a message sees it.
@@ -101,7 +106,7 @@ type Record struct {
 	// created is the timestamp that Send gave the message. Msg.Timestamp may
 	// be overwritten by sarama with the broker's.
 	created  time.Time
-	Ctx      context.Context // the values of Send's ctx, for the callbacks
+	Ctx      context.Context // the values of Send's ctx, for the callbacks; a Trail if there are hooks
 	Home     *Home
 	Wait     *Waiter    // the sync Send that waits, or nil
 	OnResult ResultFunc // SendFunc's function, or nil

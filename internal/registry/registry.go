@@ -48,8 +48,14 @@ type Counts struct {
 // New returns an empty Registry.
 func New() *Registry { return &Registry{born: time.Now()} }
 
+// Now is the present moment, as Record.Accepted is given.
+func (g *Registry) Now() time.Duration { return time.Since(g.born) }
+
+// At is the moment that Now gave.
+func (g *Registry) At(now time.Duration) time.Time { return g.born.Add(now) }
+
 // Age is how long ago a record was accepted.
-func (g *Registry) Age(r *record.Record) time.Duration { return time.Since(g.born) - r.Accepted }
+func (g *Registry) Age(r *record.Record) time.Duration { return g.Now() - r.Accepted }
 
 // Add takes a record in that was accepted at that time. It must be called once
 // for a record, before anybody else knows it.
@@ -154,6 +160,25 @@ func (g *Registry) Oldest() (at time.Time, ok bool) {
 		if first != nil && (!ok || first.Accepted < at.Sub(g.born)) {
 			at, ok = g.born.Add(first.Accepted), true
 		}
+	}
+	return at, ok
+}
+
+// OldestUndecided returns when the oldest record whose outcome is open was
+// accepted; false if there is none.
+func (g *Registry) OldestUndecided() (at time.Duration, ok bool) {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		for _, r := range s.records.All() {
+			if !r.Completed() {
+				if !ok || r.Accepted < at {
+					at, ok = r.Accepted, true
+				}
+				break
+			}
+		}
+		s.mu.Unlock()
 	}
 	return at, ok
 }

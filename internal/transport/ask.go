@@ -59,8 +59,10 @@ var errIncomplete = errors.New("the broker does not know the cluster yet")
 func (t *Transport) askOwned(b *sarama.Broker, topics []string) (*sarama.MetadataResponse, error) {
 	for again := false; ; again = true {
 		old := b.Open(t.questions) != nil // open already; any other error comes again below
-		response, err := t.metadata(b, t.questions, topics)
+		response, err := t.put(b, topics)
 		switch {
+		case err == nil && len(topics) == 0:
+			return response, nil
 		case err == nil && len(response.Brokers) == 0:
 			return nil, errIncomplete
 		case err == nil && !t.cluster.claim(response.ClusterID):
@@ -79,6 +81,41 @@ func (t *Transport) askOwned(b *sarama.Broker, topics []string) (*sarama.Metadat
 			return nil, err
 		}
 	}
+}
+
+// put asks a broker about topics; without any, which would be all that there
+// are, only whether it is there.
+func (t *Transport) put(b *sarama.Broker, topics []string) (*sarama.MetadataResponse, error) {
+	if len(topics) > 0 {
+		return t.metadata(b, t.questions, topics)
+	}
+	return &sarama.MetadataResponse{}, hello(b)
+}
+
+// hello asks a broker for something that it always knows.
+func hello(b *sarama.Broker) error {
+	response, err := b.ApiVersions(&sarama.ApiVersionsRequest{})
+	if err == nil && response.ErrorCode != int16(sarama.ErrNoError) {
+		err = sarama.KError(response.ErrorCode)
+	}
+	return err
+}
+
+// Ping returns nil if a broker answers. It takes no longer than brokers may
+// think about a question.
+func (t *Transport) Ping(ctx context.Context) error {
+	if t.owned {
+		_, err := t.askers.question(ctx, nil, func(*sarama.MetadataResponse) {})
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return t.eachBorrowed(ctx, func(b *sarama.Broker) error {
+		if hello(b) != nil {
+			return unanswering(b)
+		}
+		return nil
+	})
 }
 
 // metadata asks a broker about topics.

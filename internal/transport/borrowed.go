@@ -13,10 +13,19 @@ import (
 // together.
 const maxRefreshes = 64
 
-// askBorrowed asks the brokers of a borrowed client whether a topic exists, over
-// the connections that it has: one after the other, and a further one when one
-// fails or is slow.
+// askBorrowed asks the brokers of a borrowed client whether a topic exists.
 func (t *Transport) askBorrowed(ctx context.Context, topic string) error {
+	err := t.eachBorrowed(ctx, func(b *sarama.Broker) error { return t.askOne(b, topic) })
+	if err == nil {
+		t.refreshBorrowed(ctx, topic)
+	}
+	return err
+}
+
+// eachBorrowed asks the brokers of a borrowed client something, over the
+// connections that it has: one after the other, and a further one when one gives
+// no answer, which ask says with lane.ErrNoAnswer, or is slow.
+func (t *Transport) eachBorrowed(ctx context.Context, ask func(b *sarama.Broker) error) error {
 	brokers := t.client.Brokers()
 	if len(brokers) == 0 {
 		if b := t.client.LeastLoadedBroker(); b != nil {
@@ -34,9 +43,6 @@ func (t *Transport) askBorrowed(ctx context.Context, topic string) error {
 				next.Reset(0)
 				continue
 			}
-			if err == nil {
-				t.refreshBorrowed(ctx, topic)
-			}
 			return err
 		case <-next.C:
 			if asked == len(brokers) {
@@ -44,7 +50,7 @@ func (t *Transport) askBorrowed(ctx context.Context, topic string) error {
 			}
 			b := brokers[asked]
 			asked++
-			if !t.spawn(func() { answers <- t.askOne(b, topic) }) {
+			if !t.spawn(func() { answers <- t.askCurrent(b, ask) }) {
 				return lane.ErrNoAnswer
 			}
 			next.Reset(hedge)
@@ -55,8 +61,8 @@ func (t *Transport) askBorrowed(ctx context.Context, topic string) error {
 	return lane.ErrNoAnswer
 }
 
-// askOne asks a broker of a borrowed client.
-func (t *Transport) askOne(b *sarama.Broker, topic string) error {
+// askCurrent asks a broker of a borrowed client.
+func (t *Transport) askCurrent(b *sarama.Broker, ask func(b *sarama.Broker) error) error {
 	if b.ID() >= 0 { // else it is one of the seeds, which the client has opened
 		// The client may have replaced it meanwhile. It opens only what it will
 		// close.
@@ -65,12 +71,21 @@ func (t *Transport) askOne(b *sarama.Broker, topic string) error {
 			return lane.ErrNoAnswer
 		}
 	}
+	return ask(b)
+}
+
+// unanswering closes the connection to a broker that gave no answer, as sarama
+// does: a broken one that is not closed is never opened again.
+func unanswering(b *sarama.Broker) error {
+	_ = b.Close()
+	return lane.ErrNoAnswer
+}
+
+// askOne asks one broker whether a topic exists.
+func (t *Transport) askOne(b *sarama.Broker, topic string) error {
 	response, err := t.metadata(b, t.client.Config(), []string{topic})
 	if err != nil {
-		// As sarama does: a broken connection that is not closed is never
-		// opened again.
-		_ = b.Close()
-		return lane.ErrNoAnswer
+		return unanswering(b)
 	}
 	for _, of := range response.Topics {
 		if of.Name == topic {

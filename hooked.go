@@ -1,0 +1,136 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/saramakit/producer/internal/dispatch"
+	"github.com/saramakit/producer/internal/record"
+)
+
+// hooks are the functions of a producer's hooks, each list in the order of the
+// options.
+type hooks struct {
+	onSend []func(context.Context, *sarama.ProducerMessage) context.Context
+	onDone []func(context.Context, *sarama.ProducerMessage, Outcome)
+	onLate []func(context.Context, *sarama.ProducerMessage, Outcome)
+}
+
+func (h *hooks) add(hook Hook) {
+	if hook.OnSend != nil {
+		h.onSend = append(h.onSend, hook.OnSend)
+	}
+	if hook.OnDone != nil {
+		h.onDone = append(h.onDone, hook.OnDone)
+	}
+	if hook.OnLate != nil {
+		h.onLate = append(h.onLate, hook.OnLate)
+	}
+}
+
+// any reports whether there is a hook.
+func (h *hooks) any() bool { return len(h.onSend)+len(h.onDone)+len(h.onLate) > 0 }
+
+// errGoroutineEnded is the outcome of a message whose Send did not return: an
+// Encoder, an interceptor or a hook ended its goroutine.
+var errGoroutineEnded = invalidMessage(errors.New("the goroutine of its Send was ended"))
+
+// acceptHooked is accept with hooks.
+func (c *core) acceptHooked(ctx context.Context, msg *sarama.ProducerMessage, d delivery) (r *record.Record, err error) {
+	if ctx == nil {
+		d.trail = record.NewTrail(context.Background())
+	} else {
+		d.trail = record.NewTrail(ctx)
+	}
+	shown := &sarama.ProducerMessage{}
+	if msg != nil {
+		shown = ownHeaders(msg)
+	}
+	err = errGoroutineEnded
+	defer func() {
+		if err != nil {
+			c.rejected(err)
+			c.refusedHooked(d.trail, shown, err)
+		}
+	}()
+	for _, f := range c.cfg.hooks.onSend {
+		c.contain(f, shown.Topic, func() { d.trail.Extend(f(d.trail.Context, shown)) })
+	}
+	if msg != nil {
+		d.unhooked = msg
+		msg = shallow(msg, slices.DeleteFunc(shown.Headers, func(h sarama.RecordHeader) bool { return h.Key == nil }))
+	}
+	return c.admit(ctx, msg, d)
+}
+
+// refusedHooked tells the hooks of a message that was not accepted.
+func (c *core) refusedHooked(t *record.Trail, msg *sarama.ProducerMessage, err error) {
+	o := Outcome{Err: err, Partition: -1, Offset: -1, Sent: t.Sent, Done: time.Now()}
+	for _, f := range c.cfg.hooks.onDone {
+		c.contain(f, msg.Topic, func() { f(t.Context, msg, o) })
+	}
+}
+
+// contain runs a function of a hook in the goroutine of a sender. A panic is
+// counted and logged, as one of a callback is. What it did until then stays.
+func (c *core) contain(f any, topic string, call func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.counts.panics.Add(1)
+			c.log.panicked(functionName(f), topic, dispatch.Failure{Panic: p, Stack: debug.Stack()})
+		}
+	}()
+	call()
+}
+
+// outcome is what hooks are told of a record that was accepted.
+func outcome(r *record.Record) Outcome {
+	t, m := r.Trail(), r.Report()
+	o := Outcome{
+		Err: r.Cause(), Partition: m.Partition, Offset: m.Offset, Attempts: r.Attempts(),
+		Sent: t.Sent, Accepted: t.Accepted, Acknowledged: t.Acknowledged, Done: t.Decided,
+	}
+	if r.IsLate() {
+		o.Acknowledged, o.Done = t.Came(), t.Came()
+	}
+	if o.Attempts > 0 {
+		o.Encoded = t.Encoded()
+	}
+	return o
+}
+
+// letGo is called when both the transport and the callbacks are done with a
+// record, by whoever comes second.
+func (c *core) letGo(r *record.Record) {
+	c.free(r)
+	if len(c.cfg.hooks.onLate) == 0 {
+		return
+	}
+	late, err, written := r.Late()
+	if late == nil {
+		return
+	}
+	if err != nil {
+		status := PossiblyPersisted
+		if !written {
+			status = NotPersisted
+		}
+		late.Fail(c.deliveryError(late, late.Report().Partition, status, err))
+	}
+	c.callbacks.Enqueue(late)
+}
+
+// answered reports whether a broker has said what became of a record that was
+// sent, whatever it said.
+func answered(r *record.Record, err error) bool {
+	if err == nil {
+		return true
+	}
+	_, code := errors.AsType[sarama.KError](err)
+	return code && r.Attempts() > 0
+}
