@@ -30,9 +30,11 @@ type bridge struct {
 
 var _ sarama.StdLogger = bridge{}
 
-func (b bridge) Print(v ...any)                 { b.log(fmt.Sprint, v) }
-func (b bridge) Println(v ...any)               { b.log(fmt.Sprintln, v) }
-func (b bridge) Printf(format string, v ...any) { b.log(func(v ...any) string { return fmt.Sprintf(format, v...) }, v) }
+func (b bridge) Print(v ...any)   { b.log(fmt.Sprint, v) }
+func (b bridge) Println(v ...any) { b.log(fmt.Sprintln, v) }
+func (b bridge) Printf(format string, v ...any) {
+	b.log(func(v ...any) string { return fmt.Sprintf(format, v...) }, v)
+}
 
 // log makes the text only if somebody wants it.
 func (b bridge) log(text func(v ...any) string, v []any) {

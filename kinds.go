@@ -27,7 +27,6 @@ import (
 //	stalled            ErrStalled
 //	canceled           the ctx was canceled
 //	deadline_exceeded  the deadline of the ctx had passed
-//	authentication     the brokers refused the credentials
 //	network            a connection failed, or there was none
 //	network_timeout    a connection timed out
 //	other              anything else
@@ -51,7 +50,6 @@ func ErrorKind(err error) string {
 		{ErrMessageTooLarge, "message_too_large"},
 		{ErrStalled, "stalled"},
 		{context.Canceled, "canceled"},
-		{sarama.ErrSASLAuthenticationFailed, "authentication"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.kind
