@@ -41,14 +41,15 @@ func (p *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.leave()
 
+	// What a server allows for the whole of a request is meant for short ones. A
+	// ResponseWriter that has no deadlines has none to lift.
 	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err := control.Flush(); err != nil {
 		http.Error(w, "events cannot be streamed here: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	// What a server allows for the whole of a request is meant for short ones. A
-	// ResponseWriter that has no deadlines has none to lift.
-	_ = control.SetReadDeadline(time.Time{})
 	send := func(data []byte) error {
 		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := w.Write(data); err != nil {

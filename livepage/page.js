@@ -124,8 +124,9 @@ class View {
     text(f.in_flight, whole.format(p.in_flight));
     text(f.oldest, p.in_flight > 0 ? duration(p.oldest_in_flight_seconds) : none);
     className(f.oldest_tile, p.oldest_in_flight_seconds >= 10 ? "attention" : "");
-    text(f.since_outcome, duration(p.since_last_outcome_seconds));
-    text(f.outcome_note, p.since_last_outcome_seconds == null ? "not yet" : "ago");
+    const since = p.since_last_outcome_seconds;
+    text(f.since_outcome, since < 1 && since != null ? "< 1 s" : duration(since));
+    text(f.outcome_note, since == null ? "none yet" : "ago");
     className(f.outcome_tile, p.stalled ? "bad" : "");
   }
 
@@ -201,6 +202,7 @@ class View {
     if (p.more_topics) sum(`${whole.format(p.more_topics.count)} more topics`, p.more_topics);
     if (p.other_topics.accepted > 0) sum("names that the cluster does not know", p.other_topics);
     rows(this.f.topics, all, [5]);
+    this.f.topics_box.hidden = all.length === 0;
     text(this.f.topics_count, whole.format(p.topics.length + (p.more_topics ? p.more_topics.count : 0)));
   }
 

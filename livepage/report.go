@@ -8,7 +8,7 @@ import (
 
 // report is the JSON of a reading, with what happened since those of the history.
 func report(now reading, history []reading) []byte {
-	all := allJSON{Time: now.at, Producers: make([]producerJSON, 0, len(now.of))}
+	all := allJSON{Time: now.at.UTC(), Producers: make([]producerJSON, 0, len(now.of))}
 	for _, s := range now.of {
 		all.Producers = append(all.Producers, producerOf(s, now.values[s], history))
 	}
@@ -31,13 +31,13 @@ func producerOf(s *shown, now *value, history []reading) producerJSON {
 		Waiting: now.Waiting, OldestInFlight: now.OldestInFlight.Seconds(),
 		CallbackPanics: now.CallbackPanics, SlowCallbacks: now.SlowCallbacks,
 		CallbacksRunning: now.CallbacksRunning, SlowCallback: now.SlowCallback,
-		Started: now.Started, Uptime: now.at.Sub(now.Started).Seconds(),
+		Started: now.Started.UTC(), Uptime: now.at.Sub(now.Started).Seconds(),
 		Failures: counts(now.Failures), Rejections: counts(now.Rejections),
 		Latency: latencyOf(now.Latency), LastSecond: windowOf(last(shortWindow, now, s, history)), LastSeconds: windowOf(recent),
 		Settings: make([]settingJSON, 0, len(now.Settings)),
 	}
 	if !now.LastOutcome.IsZero() {
-		p.LastOutcome = new(now.LastOutcome)
+		p.LastOutcome = new(now.LastOutcome.UTC())
 		p.SinceLastOutcome = new(age(now.at, now.LastOutcome))
 	}
 	p.Topics, p.MoreTopics, p.OtherTopics = topicsOf(now, recent)

@@ -43,7 +43,7 @@ func judge(now *value, recent *window) (s status, reasons []string) {
 		because(bad, "%s", text)
 	}
 	if recent != nil {
-		judgeRecent(recent.since, now, because)
+		judgeRecent(recent, because)
 	}
 	if now.State == producer.StateClosing {
 		because(attention, "closing, with %d in flight", now.InFlight)
@@ -67,30 +67,32 @@ func judge(now *value, recent *window) (s status, reasons []string) {
 }
 
 // judgeRecent judges what happened in the last ten seconds.
-func judgeRecent(since, now *value, because func(worse status, format string, args ...any)) {
+func judgeRecent(w *window, because func(worse status, format string, args ...any)) {
+	since, now := w.since, w.now
+	in := fmt.Sprintf("in the last %.0f s", w.seconds())
 	if failed := now.Failed - since.Failed; failed > 0 {
 		worse := attention
 		if failed >= now.Delivered-since.Delivered {
 			worse = bad
 		}
-		because(worse, "%d %s, mostly %s", failed, plural(failed, "message failed", "messages failed"),
+		because(worse, "%d %s %s, mostly %s", failed, plural(failed, "message failed", "messages failed"), in,
 			most(since.Failures, now.Failures))
 	}
 	if rejected := now.Rejected - since.Rejected; rejected > 0 {
-		because(attention, "%d %s rejected, mostly %s", rejected, plural(rejected, "send was", "sends were"),
+		because(attention, "%d %s rejected %s, mostly %s", rejected, plural(rejected, "send was", "sends were"), in,
 			most(since.Rejections, now.Rejections))
 	}
 	if panics := now.CallbackPanics - since.CallbackPanics; panics > 0 {
-		because(attention, "%d %s", panics, plural(panics, "callback panicked", "callbacks panicked"))
+		because(attention, "%d %s %s", panics, plural(panics, "callback panicked", "callbacks panicked"), in)
 	}
 	if slow := now.SlowCallbacks - since.SlowCallbacks; slow > 0 {
-		because(attention, "%d slow %s", slow, plural(slow, "callback", "callbacks"))
+		because(attention, "%d slow %s %s", slow, plural(slow, "callback", "callbacks"), in)
 	}
 	if late := now.Late - since.Late; late > 0 {
-		because(attention, "%d %s stored after being reported as failed", late, plural(late, "message was", "messages were"))
+		because(attention, "%d %s found stored %s after being reported as failed", late, plural(late, "message was", "messages were"), in)
 	}
 	if !now.Stalled && now.Stalls > since.Stalls {
-		because(attention, "was stalled")
+		because(attention, "was stalled %s", in)
 	}
 }
 
