@@ -5,6 +5,7 @@
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const none = "–";
 
 // scaled writes n with about three digits.
@@ -101,7 +102,7 @@ class View {
     text(f.status, words[p.status] || p.status);
     text(f.state, p.stalled ? p.state + ", stalled" : p.state);
     text(f.uptime, duration(p.uptime_seconds));
-    text(f.started, new Date(p.started).toLocaleString());
+    text(f.started, p.started.slice(0, 19).replace("T", " ") + " UTC");
     children(f.reasons, p.reasons, element("li"), text);
     this.tiles(p);
     this.chart(p, time);
@@ -158,11 +159,11 @@ class View {
   panels(p) {
     const f = this.f;
     const latency = (name, l) => [
-      name, ...["p50", "p95", "p99", "max"].map((q) => quantile(l, l[q + "_seconds"])), l.count == null ? none : whole.format(l.count),
+      name, ...["p50", "p95", "p99", "max"].map((q) => quantile(l, l[q + "_seconds"])), l.count == null ? none : short.format(l.count),
     ];
     const of = (window) => (window ? window.latency : {});
     rows(f.latency, [
-      latency("last second", of(p.last_second)), latency("last 10 s", of(p.last_10_seconds)), latency("all", p.latency),
+      latency("1 s", of(p.last_second)), latency("10 s", of(p.last_10_seconds)), latency("all", p.latency),
     ]);
     const gauge = (name, format) => {
       const full = percent(p[name], p["max_" + name]);
@@ -221,6 +222,7 @@ class View {
 
 // ---- all producers
 
+const at = location.host ? " – " + location.host : "";
 const byId = (id) => document.getElementById(id);
 const views = new Map(); // by the name of the producer
 
@@ -243,6 +245,8 @@ function show(all) {
   overview(all.producers);
 }
 
+let summary = ""; // as of the last event
+
 // overview says in one sentence how all do, and leads to each if there are several.
 function overview(producers) {
   const count = (status) => producers.filter((p) => p.status === status).length;
@@ -254,9 +258,10 @@ function overview(producers) {
   const healthy = total - bad - attention - closed;
   if (healthy) parts.push(`${healthy === total && total > 1 ? "all " : ""}${healthy} healthy`);
   const worst = bad ? "bad" : attention ? "attention" : healthy ? "healthy" : "closed";
-  text(byId("summary"), total ? parts.join(", ") : "No producer is shown.");
+  summary = parts.join(", ");
+  text(byId("summary"), total ? summary : "No producer is shown.");
   className(byId("summary"), total ? "chip " + worst : "");
-  document.title = (bad ? "✕ " : attention ? "! " : "") + "Producers" + (location.host ? " – " + location.host : "");
+  document.title = (bad ? "✕ " : attention ? "! " : "") + "Producers" + at;
 
   document.querySelector("nav").hidden = total < 2;
   children(byId("overview"), producers, () => {
@@ -287,7 +292,7 @@ function say(what, lost = false) {
 }
 
 function open() {
-  if (stream || paused) return;
+  if (stream || paused || document.hidden) return;
   connecting = Date.now();
   stream = new EventSource("events");
   stream.onmessage = (event) => {
@@ -313,11 +318,15 @@ function shut() {
 setInterval(() => {
   if (paused || Date.now() - Math.max(connecting, lastEvent ? lastEvent.getTime() : 0) < silence) return;
   say(lastEvent ? `connection lost; figures of ${lastEvent.toLocaleTimeString()}` : "no connection, or too many watch", true);
+  // What was healthy then may be anything now.
+  text(byId("summary"), summary ? "unknown; was: " + summary : "unknown");
+  className(byId("summary"), "chip");
+  document.title = "? Producers" + at;
 }, 1000);
 
 byId("pause").addEventListener("click", () => {
   paused = !paused;
-  byId("pause").setAttribute("aria-pressed", String(paused));
+  text(byId("pause"), paused ? "Resume" : "Pause");
   if (paused) {
     shut();
     say(lastEvent ? `paused; figures of ${lastEvent.toLocaleTimeString()}` : "paused");
