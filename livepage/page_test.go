@@ -143,7 +143,7 @@ func TestJSON_saysWhatDetailsSay(t *testing.T) {
 		p.Add("orders", f)
 		require.JSONEq(t, `{"time":"2000-01-01T00:01:30Z","producers":[{
 			"name":"orders","status":"bad",
-			"reasons":["stalled: brokers answer nothing for 2 s","closing, with 7 in flight","8 sends wait for room in the buffer"],
+			"reasons":["stalled: nothing has come of any message for 2 s","closing, with 7 in flight","8 sends wait for room in the buffer"],
 			"state":"closing","stalled":true,"stalls":14,
 			"accepted":16,"delivered":4,"failed":5,"in_flight":7,"rejected":6,"late":3,"held":2,
 			"buffered":9,"max_buffered":1000,"buffered_bytes":1234,"max_buffered_bytes":1048576,"waiting":8,"oldest_in_flight_seconds":1.5,

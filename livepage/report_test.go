@@ -185,10 +185,21 @@ func TestJudge_saysHowAProducerDoesAndWhy(t *testing.T) {
 		},
 		{"closing", func(_, n *producer.Details) { n.State, n.InFlight = producer.StateClosing, 3 }, attention, "closing, with 3 in flight"},
 		{
-			"stalled", func(_, n *producer.Details) { n.Stalled, n.LastOutcome = true, now.Add(-34*time.Second) },
-			bad, "stalled: brokers answer nothing for 34 s",
+			"stalled", func(_, n *producer.Details) {
+				n.Stalled, n.LastOutcome, n.OldestInFlight = true, now.Add(-9*time.Second), 9500*time.Millisecond
+			},
+			bad, "stalled: nothing has come of any message for 9 s",
 		},
-		{"never an outcome", func(_, n *producer.Details) { n.Stalled = true }, bad, "stalled: brokers answer nothing"},
+		{
+			"stalled after a pause", func(_, n *producer.Details) {
+				n.Stalled, n.LastOutcome, n.OldestInFlight = true, now.Add(-time.Hour), 8*time.Second
+			},
+			bad, "stalled: nothing has come of any message for 8 s",
+		},
+		{
+			"stalled from the start", func(_, n *producer.Details) { n.Stalled, n.OldestInFlight = true, 7*time.Second },
+			bad, "stalled: nothing has come of any message for 7 s",
+		},
 		{"a stall that is over", func(_, n *producer.Details) { n.Stalls = 1 }, attention, "was stalled in the last 10 s"},
 		{
 			"half fails", func(s, n *producer.Details) {
@@ -231,5 +242,5 @@ func TestJudge_theWorstReasonCounts(t *testing.T) {
 	now.Stalled, now.Waiting = true, 2
 	got, reasons := judge(now, nil)
 	require.Equal(t, bad, got)
-	require.Equal(t, []string{"stalled: brokers answer nothing", "2 sends wait for room in the buffer"}, reasons)
+	require.Equal(t, []string{"stalled: nothing has come of any message for 0 s", "2 sends wait for room in the buffer"}, reasons)
 }

@@ -36,11 +36,12 @@ func judge(now *value, recent *window) (s status, reasons []string) {
 		reasons = append(reasons, fmt.Sprintf(format, args...))
 	}
 	if now.Stalled {
-		text := "stalled: brokers answer nothing"
+		// While a producer has nothing to send, it is no wonder that nothing comes.
+		silent := now.OldestInFlight
 		if !now.LastOutcome.IsZero() {
-			text += fmt.Sprintf(" for %.0f s", age(now.at, now.LastOutcome))
+			silent = min(silent, now.at.Sub(now.LastOutcome))
 		}
-		because(bad, "%s", text)
+		because(bad, "stalled: nothing has come of any message for %.0f s", silent.Seconds())
 	}
 	if recent != nil {
 		judgeRecent(recent, because)
