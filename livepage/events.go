@@ -41,10 +41,9 @@ func (p *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.leave()
 
-	// What a server allows for the whole of a request is meant for short ones. A
-	// ResponseWriter that has no deadlines has none to lift.
+	// The deadlines are instead of the WriteTimeout of the server, which is for a
+	// whole answer. A ResponseWriter that has none has nothing to be moved.
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{})
 	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err := control.Flush(); err != nil {
 		http.Error(w, "events cannot be streamed here: "+err.Error(), http.StatusInternalServerError)

@@ -50,9 +50,9 @@ type window struct {
 	now   *value
 }
 
-// last returns what happened to a producer in the last d, or in the time for which
+// lately returns what happened to a producer in the last d, or in the time for which
 // it is in the history, if that is less; nil if there was none.
-func last(d time.Duration, now *value, s *shown, history []reading) *window {
+func lately(d time.Duration, now *value, s *shown, history []reading) *window {
 	var w *window
 	for _, r := range history { // the oldest first
 		before, ok := r.values[s]

@@ -20,7 +20,7 @@ func report(now reading, history []reading) []byte {
 }
 
 func producerOf(s *shown, now *value, history []reading) producerJSON {
-	recent := last(longWindow, now, s, history)
+	recent := lately(longWindow, now, s, history)
 	status, reasons := judge(now, recent)
 	p := producerJSON{
 		Name: s.name, Status: status, Reasons: reasons, State: now.State, Stalled: now.Stalled, Stalls: now.Stalls,
@@ -33,7 +33,7 @@ func producerOf(s *shown, now *value, history []reading) producerJSON {
 		CallbacksRunning: now.CallbacksRunning, SlowCallback: now.SlowCallback,
 		Started: now.Started.UTC(), Uptime: now.at.Sub(now.Started).Seconds(),
 		Failures: counts(now.Failures), Rejections: counts(now.Rejections),
-		Latency: latencyOf(now.Latency), LastSecond: windowOf(last(shortWindow, now, s, history)), LastSeconds: windowOf(recent),
+		Latency: latencyOf(now.Latency), LastSecond: windowOf(lately(shortWindow, now, s, history)), LastSeconds: windowOf(recent),
 		Settings: make([]settingJSON, 0, len(now.Settings)),
 	}
 	if !now.LastOutcome.IsZero() {

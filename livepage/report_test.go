@@ -61,16 +61,17 @@ func TestLatency_isOfTheWindowAndOfAll(t *testing.T) {
 		w := serve(t, p).watch(t)
 		w.next()
 		w.figures()
-		f.deliver(98, 10*time.Millisecond)
+		f.deliver(94, 10*time.Millisecond)
+		f.deliver(4, 20*time.Millisecond)
 		f.deliver(1, 50*time.Millisecond)
 		f.deliver(1, 700*time.Millisecond)
 		advance(time.Second)
 		all := w.figures().Producers[0]
 		second := all.LastSecond.Latency
 		require.EqualValues(t, 100, second.Count)
-		require.InDelta(t, 1.73, second.Sum, 1e-9)
+		require.InDelta(t, 1.77, second.Sum, 1e-9)
 		require.InDelta(t, 0.01, *second.P50, 0)
-		require.InDelta(t, 0.01, *second.P95, 0)
+		require.InDelta(t, 0.02, *second.P95, 0)
 		require.InDelta(t, 0.05, *second.P99, 0)
 		require.InDelta(t, 0.7, *second.Max, 0)
 		require.EqualValues(t, 1000, all.Latency.Count)
@@ -121,6 +122,7 @@ func TestTopics_areThoseWithMostInFlightAndTheSumOfTheRest(t *testing.T) {
 				})
 			}
 			d.Topics[5].InFlight = 4
+			d.OtherTopics.Delivered = 9
 		})
 		w := serve(t, p).watch(t)
 		w.next()
@@ -130,7 +132,7 @@ func TestTopics_areThoseWithMostInFlightAndTheSumOfTheRest(t *testing.T) {
 			for i := range d.Topics {
 				d.Topics[i].Delivered += 7
 			}
-			d.OtherTopics.Delivered = 5
+			d.OtherTopics.Delivered = 14
 		})
 		advance(time.Second)
 		got := w.figures().Producers[0]
@@ -154,10 +156,7 @@ func TestTopics_areThoseWithMostInFlightAndTheSumOfTheRest(t *testing.T) {
 
 		// A topic that is deleted moves its figures: no rate is negative.
 		f.set(func(d *producer.Details) { d.OtherTopics.Delivered = 0 })
-		advance(9 * time.Second)
-		for range 8 {
-			w.figures()
-		}
+		advance(time.Second)
 		require.Zero(t, *w.figures().Producers[0].OtherTopics.DeliveredRate)
 	})
 }
@@ -186,7 +185,7 @@ func TestJudge_saysHowAProducerDoesAndWhy(t *testing.T) {
 		{"closing", func(_, n *producer.Details) { n.State, n.InFlight = producer.StateClosing, 3 }, attention, "closing, with 3 in flight"},
 		{
 			"stalled", func(_, n *producer.Details) {
-				n.Stalled, n.LastOutcome, n.OldestInFlight = true, now.Add(-9*time.Second), 9500*time.Millisecond
+				n.Stalled, n.Stalls, n.LastOutcome, n.OldestInFlight = true, 1, now.Add(-9*time.Second), 9500*time.Millisecond
 			},
 			bad, "stalled: nothing has come of any message for 9 s",
 		},
