@@ -85,7 +85,7 @@ type Latency struct {
 
 func newLatency(s *histogram.Snapshot) Latency {
 	l := Latency{Sum: s.Sum, buckets: s}
-	for _, n := range s.Counts {
+	for _, n := range &s.Counts {
 		l.Count += n
 	}
 	return l

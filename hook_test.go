@@ -37,32 +37,32 @@ type watcher struct {
 func (w *watcher) option() Option {
 	return WithHook(Hook{
 		OnSend: func(ctx context.Context, msg *sarama.ProducerMessage) context.Context {
-			w.add(hookCall{what: "send", ctx: ctx, msg: msg})
+			w.add(&hookCall{what: "send", ctx: ctx, msg: msg})
 			if w.send != nil {
 				return w.send(ctx, msg)
 			}
 			return nil
 		},
 		OnDone: func(ctx context.Context, msg *sarama.ProducerMessage, o Outcome) {
-			w.add(hookCall{"done", "", ctx, msg, o})
+			w.add(&hookCall{"done", "", ctx, msg, o})
 			if w.done != nil {
 				w.done()
 			}
 		},
 		OnLate: func(ctx context.Context, msg *sarama.ProducerMessage, o Outcome) {
-			w.add(hookCall{"late", "", ctx, msg, o})
+			w.add(&hookCall{"late", "", ctx, msg, o})
 		},
 	})
 }
 
-func (w *watcher) add(c hookCall) {
+func (w *watcher) add(c *hookCall) {
 	if c.msg.Value != nil {
 		b, _ := c.msg.Value.Encode()
 		c.value = string(b)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calls = append(w.calls, c)
+	w.calls = append(w.calls, *c)
 }
 
 // of waits until nothing moves and returns the calls of that kind.
@@ -70,9 +70,9 @@ func (w *watcher) of(what string) (calls []hookCall) {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range w.calls {
-		if c.what == what {
-			calls = append(calls, c)
+	for i := range w.calls {
+		if w.calls[i].what == what {
+			calls = append(calls, w.calls[i])
 		}
 	}
 	return calls
@@ -83,8 +83,8 @@ func (w *watcher) names() (names []string) {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range w.calls {
-		names = append(names, c.what+" "+c.value)
+	for i := range w.calls {
+		names = append(names, w.calls[i].what+" "+w.calls[i].value)
 	}
 	return names
 }
@@ -397,14 +397,14 @@ func TestHook_theOutcomeOfAMessageThatIsGivenUpSaysHowFarItCame(t *testing.T) {
 func TestHook_whatABrokerSaysOfAMessageThatWasGivenUpIsTold(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		answer func(f *fake, t *testing.T)
+		answer func(t *testing.T, f *fake)
 		late   bool
 		err    error
 	}{
-		"Stored":      {func(f *fake, t *testing.T) { t.Helper(); f.deliver(f.first(t)) }, true, nil},
-		"Refused":     {func(f *fake, t *testing.T) { t.Helper(); f.fail(f.first(t), sarama.ErrNotEnoughReplicas) }, true, sarama.ErrNotEnoughReplicas},
-		"NoAnswer":    {func(f *fake, t *testing.T) { t.Helper(); f.fail(f.first(t), errors.New("cut")) }, false, nil},
-		"NothingElse": {func(*fake, *testing.T) {}, false, nil},
+		"Stored":      {func(t *testing.T, f *fake) { t.Helper(); f.deliver(f.first(t)) }, true, nil},
+		"Refused":     {func(t *testing.T, f *fake) { t.Helper(); f.fail(f.first(t), sarama.ErrNotEnoughReplicas) }, true, sarama.ErrNotEnoughReplicas},
+		"NoAnswer":    {func(t *testing.T, f *fake) { t.Helper(); f.fail(f.first(t), errors.New("cut")) }, false, nil},
+		"NothingElse": {func(*testing.T, *fake) {}, false, nil},
 	} {
 		for _, stuck := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/callbackStuck=%v", name, stuck), func(t *testing.T) {
@@ -422,7 +422,7 @@ func TestHook_whatABrokerSaysOfAMessageThatWasGivenUpIsTold(t *testing.T) {
 					require.ErrorIs(t, w.of("done")[0].outcome.Err, ErrDeliveryTimeout)
 					advance(time.Second)
 					answered := time.Now()
-					tc.answer(f, t)
+					tc.answer(t, f)
 					if stuck {
 						require.Empty(t, w.of("late"), "OnDone has not returned")
 						advance(time.Second)

@@ -116,8 +116,8 @@ func (l *logger) of(topic string) *pace {
 	if p == nil {
 		if len(l.topics) >= mostTopics {
 			topic = "" // of all others
-			if p = l.topics[topic]; p != nil {
-				return p
+			if others := l.topics[topic]; others != nil {
+				return others
 			}
 		}
 		p = &pace{}

@@ -2,6 +2,7 @@ package otel
 
 import (
 	"context"
+	"slices"
 
 	"github.com/IBM/sarama"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -69,7 +70,7 @@ func (h *hook) onSend(ctx context.Context, msg *sarama.ProducerMessage) context.
 	start := h.names.start(msg.Topic)
 	options := start.options
 	if origin.IsValid() {
-		options = append(options[:len(options):len(options)], trace.WithLinks(trace.Link{SpanContext: origin}))
+		options = append(slices.Clip(options), trace.WithLinks(trace.Link{SpanContext: origin}))
 	}
 	ctx, span := h.tracer.Start(ctx, start.name, options...)
 	if !origin.IsValid() {
@@ -78,15 +79,17 @@ func (h *hook) onSend(ctx context.Context, msg *sarama.ProducerMessage) context.
 	return &sent{ctx, h, span}
 }
 
+//nolint:gocritic // the signature is given
 func (h *hook) onDone(ctx context.Context, msg *sarama.ProducerMessage, o producer.Outcome) {
 	if s, ok := ctx.Value(h).(*sent); ok {
-		finish(s.span, msg, o)
+		finish(s.span, msg, &o)
 	}
 	if h.metrics != nil {
-		h.metrics.done(ctx, msg.Topic, o)
+		h.metrics.done(ctx, msg.Topic, &o)
 	}
 }
 
+//nolint:gocritic // the signature is given
 func (h *hook) onLate(ctx context.Context, msg *sarama.ProducerMessage, o producer.Outcome) {
-	h.metrics.wasLate(ctx, msg.Topic, o)
+	h.metrics.wasLate(ctx, msg.Topic, &o)
 }

@@ -80,7 +80,7 @@ func (m *metrics) observe(_ context.Context, to metric.Int64Observer) error {
 
 // done counts a message of which the outcome is known. The conventions count
 // what was tried to send, so what was not accepted has a counter of its own.
-func (m *metrics) done(ctx context.Context, topic string, o producer.Outcome) {
+func (m *metrics) done(ctx context.Context, topic string, o *producer.Outcome) {
 	s := m.of(topic, o)
 	if o.Accepted.IsZero() {
 		m.rejected.Add(ctx, 1, s.add...)
@@ -90,14 +90,14 @@ func (m *metrics) done(ctx context.Context, topic string, o producer.Outcome) {
 	s.sent.Add(1)
 }
 
-func (m *metrics) wasLate(ctx context.Context, topic string, o producer.Outcome) {
+func (m *metrics) wasLate(ctx context.Context, topic string, o *producer.Outcome) {
 	m.late.Add(ctx, 1, m.of(topic, o).add...)
 }
 
 // of is the series of an outcome. A message that was never put into a batch may
 // be for a topic that does not exist: it has none. Neither have those of more
 // topics than are told apart.
-func (m *metrics) of(topic string, o producer.Outcome) *series {
+func (m *metrics) of(topic string, o *producer.Outcome) *series {
 	key := seriesKey{partition: -1}
 	if o.Attempts > 0 {
 		key.topic = topic

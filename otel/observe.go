@@ -15,31 +15,51 @@ type Source interface{ Details() producer.Details }
 
 // observed are the figures of a producer itself.
 var observed = []figure{ //nolint:gochecknoglobals // a table, never written to
-	{"kafka.producer.inflight.messages", "{message}", "Messages that were accepted and whose callbacks have not returned.", false,
-		func(d *producer.Details) float64 { return float64(d.InFlight) }},
-	{"kafka.producer.inflight.oldest", "s", "How long the oldest message is in flight.", false,
-		func(d *producer.Details) float64 { return d.OldestInFlight.Seconds() }},
-	{"kafka.producer.buffer.messages", "{message}", "Messages that take room in the buffer.", false,
-		func(d *producer.Details) float64 { return float64(d.Buffered) }},
-	{"kafka.producer.buffer.messages.limit", "{message}", "How many messages the buffer takes.", false,
-		func(d *producer.Details) float64 { return float64(d.MaxBuffered) }},
-	{"kafka.producer.buffer.size", "By", "Bytes of the buffer that are taken.", false,
-		func(d *producer.Details) float64 { return float64(d.BufferedBytes) }},
-	{"kafka.producer.buffer.size.limit", "By", "How many bytes the buffer takes.", false,
-		func(d *producer.Details) float64 { return float64(d.MaxBufferedBytes) }},
-	{"kafka.producer.waiting.sends", "{send}", "Sends that wait for room.", false,
-		func(d *producer.Details) float64 { return float64(d.Waiting) }},
-	{"kafka.producer.callbacks.running", "{callback}", "Callbacks that run now.", false,
-		func(d *producer.Details) float64 { return float64(d.CallbacksRunning) }},
-	{"kafka.producer.stalled", "1", "1 while messages are in flight and nothing comes of them, else 0.", false,
+	{
+		"kafka.producer.inflight.messages", "{message}", "Messages that were accepted and whose callbacks have not returned.", false,
+		func(d *producer.Details) float64 { return float64(d.InFlight) },
+	},
+	{
+		"kafka.producer.inflight.oldest", "s", "How long the oldest message is in flight.", false,
+		func(d *producer.Details) float64 { return d.OldestInFlight.Seconds() },
+	},
+	{
+		"kafka.producer.buffer.messages", "{message}", "Messages that take room in the buffer.", false,
+		func(d *producer.Details) float64 { return float64(d.Buffered) },
+	},
+	{
+		"kafka.producer.buffer.messages.limit", "{message}", "How many messages the buffer takes.", false,
+		func(d *producer.Details) float64 { return float64(d.MaxBuffered) },
+	},
+	{
+		"kafka.producer.buffer.size", "By", "Bytes of the buffer that are taken.", false,
+		func(d *producer.Details) float64 { return float64(d.BufferedBytes) },
+	},
+	{
+		"kafka.producer.buffer.size.limit", "By", "How many bytes the buffer takes.", false,
+		func(d *producer.Details) float64 { return float64(d.MaxBufferedBytes) },
+	},
+	{
+		"kafka.producer.waiting.sends", "{send}", "Sends that wait for room.", false,
+		func(d *producer.Details) float64 { return float64(d.Waiting) },
+	},
+	{
+		"kafka.producer.callbacks.running", "{callback}", "Callbacks that run now.", false,
+		func(d *producer.Details) float64 { return float64(d.CallbacksRunning) },
+	},
+	{
+		"kafka.producer.stalled", "1", "1 while messages are in flight and nothing comes of them, else 0.", false,
 		func(d *producer.Details) float64 {
 			if d.Stalled {
 				return 1
 			}
 			return 0
-		}},
-	{"kafka.producer.stalls", "{stall}", "How often the producer has stalled.", true,
-		func(d *producer.Details) float64 { return float64(d.Stalls) }},
+		},
+	},
+	{
+		"kafka.producer.stalls", "{stall}", "How often the producer has stalled.", true,
+		func(d *producer.Details) float64 { return float64(d.Stalls) },
+	},
 }
 
 // figure is one of them. What only rises is a counter, the others are gauges.

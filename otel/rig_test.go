@@ -46,13 +46,14 @@ func (r *rig) options() []Option {
 }
 
 // message sends a message through the hook, without a producer.
-func (r *rig) message(ctx context.Context, msg *sarama.ProducerMessage, o producer.Outcome) context.Context {
+//
+//nolint:gocritic // as hooks get it
+func (r *rig) message(ctx context.Context, msg *sarama.ProducerMessage, o producer.Outcome) {
 	r.t.Helper()
 	ctx = r.hook.OnSend(ctx, msg)
 	if r.hook.OnDone != nil {
 		r.hook.OnDone(ctx, msg, o)
 	}
-	return ctx
 }
 
 // only is the one span that has ended.

@@ -81,7 +81,7 @@ func (c *config) attributes(topic string) []attribute.KeyValue {
 }
 
 // finish ends a span.
-func finish(span trace.Span, msg *sarama.ProducerMessage, o producer.Outcome) {
+func finish(span trace.Span, msg *sarama.ProducerMessage, o *producer.Outcome) {
 	if span.IsRecording() {
 		describe(span, msg, o)
 	}
@@ -89,7 +89,7 @@ func finish(span trace.Span, msg *sarama.ProducerMessage, o producer.Outcome) {
 }
 
 // describe says in a span what became of its message.
-func describe(span trace.Span, msg *sarama.ProducerMessage, o producer.Outcome) {
+func describe(span trace.Span, msg *sarama.ProducerMessage, o *producer.Outcome) {
 	attrs := make([]attribute.KeyValue, 0, 5)
 	if o.Partition >= 0 {
 		attrs = append(attrs, semconv.MessagingDestinationPartitionID(strconv.Itoa(int(o.Partition))))

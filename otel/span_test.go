@@ -96,6 +96,7 @@ func TestSpan_samplersSeeTheAttributesOfTheStart(t *testing.T) {
 // sampler is a sdktrace.Sampler that samples nothing and looks at what it could.
 type sampler func(p sdktrace.SamplingParameters)
 
+//nolint:gocritic // the signature is given
 func (s sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
 	s(p)
 	return sdktrace.SamplingResult{Decision: sdktrace.Drop}

@@ -12,10 +12,10 @@ import (
 // every record. It is the record's Ctx, and so takes no room in those of
 // producers without hooks.
 type Trail struct {
-	context.Context //nolint:containedctx // the values for callbacks: of Send's ctx, and of what hooks added
+	context.Context // the values for callbacks: of Send's ctx, and of what hooks added
 	// first is the ctx of the first of some messages of which each was sent by a
 	// callback of the one before, and generation counts them.
-	first      context.Context //nolint:containedctx // see above
+	first      context.Context
 	generation int
 
 	Sent     time.Time // when Send was called
@@ -95,7 +95,7 @@ func (r *Record) Follow(t *Trail) { r.Ctx = t }
 
 // Trail returns the record's, nil if there are no hooks.
 func (r *Record) Trail() *Trail {
-	t, _ := r.Ctx.(*Trail) //nolint:errcheck // there need be none
+	t, _ := r.Ctx.(*Trail)
 	return t
 }
 
