@@ -222,6 +222,20 @@ func TestHook_headersThatOnSendSetsAreSent(t *testing.T) {
 	})
 }
 
+func TestHook_aMessageOfWhichAHeaderHasNoKeyIsRefusedAllTheSame(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, open opener) {
+		w := watcher{send: func(ctx context.Context, msg *sarama.ProducerMessage) context.Context {
+			msg.Headers = nil
+			return ctx
+		}}
+		p, _ := open(known, w.option())
+		msg := text("t", "v")
+		msg.Headers = []sarama.RecordHeader{{Value: []byte("v")}}
+		require.ErrorIs(t, p.Send(t.Context(), msg), ErrInvalidMessage)
+	})
+}
+
 func TestHook_headersThatMakeAMessageTooLargeAreNotSent(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, open opener) {

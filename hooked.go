@@ -61,9 +61,10 @@ func (c *core) acceptHooked(ctx context.Context, msg *sarama.ProducerMessage, d 
 	for _, f := range c.cfg.hooks.onSend {
 		c.contain(f, shown.Topic, func() { d.trail.Extend(f(d.trail.Context, shown)) })
 	}
-	if msg != nil {
+	// A message that is wrong is refused as it came.
+	if keyless := func(h sarama.RecordHeader) bool { return h.Key == nil }; msg != nil && !slices.ContainsFunc(msg.Headers, keyless) {
 		d.unhooked = msg
-		msg = shallow(msg, slices.DeleteFunc(shown.Headers, func(h sarama.RecordHeader) bool { return h.Key == nil }))
+		msg = shallow(msg, slices.DeleteFunc(shown.Headers, keyless))
 	}
 	return c.admit(ctx, msg, d)
 }

@@ -21,7 +21,7 @@ func requiredStates() []string {
 		"failed: code, not persisted", "failed: code, possibly persisted", "stored twice", "an offset that is not known", "stored",
 		// Flush and Close
 		"FlushError", "Flush waited", "Flush in a callback", "Close under load", "another Close", "Close in a callback", "clean Close",
-		"CloseError", "Close left a callback behind", "Close gave messages up",
+		"observed", "CloseError", "Close left a callback behind", "Close gave messages up",
 		// the buffer
 		"Stats: Waiting", "Stats: Held", "Stats: Late", "Stats: full", "Stats: overdrawn", "Stats: SlowCallbacks",
 		"healed",

@@ -80,6 +80,8 @@ type run struct {
 	lent    sarama.Client         // what the producer borrows; nil: nothing
 	spoil   func(subject) subject // puts a mistake between program and producer; nil: none
 	names   []string              // of the topics, as planned
+	watched *observers            // nil: the producer has no hooks
+	figures observed
 	began   time.Time
 
 	mu       sync.Mutex
@@ -159,6 +161,13 @@ func (r *run) prepare(ctx context.Context) error {
 			producer.WithOnSuccess(func(ctx context.Context, msg *sarama.ProducerMessage) { r.told(ctx, msg, nil, false) }),
 			producer.WithOnError(func(ctx context.Context, msg *sarama.ProducerMessage, err error) { r.told(ctx, msg, err, false) }))
 	}
+	if r.seed%2 == 0 {
+		watched, hooks, err := r.observe()
+		if err != nil {
+			return err
+		}
+		r.watched, options = watched, append(options, hooks)
+	}
 	began := time.Now()
 	err := r.construct(ctx, options)
 	for err != nil && r.stage.stalls.since(began) > 50*time.Millisecond {
@@ -196,7 +205,10 @@ func (r *run) construct(ctx context.Context, options producer.Options) error {
 	default:
 		p.async, err = producer.NewAsync(ctx, addrs, options)
 	}
-	r.subject = p.subject()
+	r.subject, r.figures = p.subject(), p.async
+	if p.sync != nil {
+		r.figures = p.sync
+	}
 	return err
 }
 

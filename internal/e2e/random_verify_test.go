@@ -238,6 +238,9 @@ func (r *run) verify(ctx context.Context) {
 	if r.config.callbacks != toldNone && (s.Failed != failed || s.Delivered != int64(r.reported)-failed) {
 		r.violated(kindBooks, "at the end %+v, want %d outcomes, %d failed", s, r.reported, failed)
 	}
+	if r.watched != nil && r.spoil == nil {
+		r.watched.verify(r.figures)
+	}
 	failure, _ := errors.AsType[*producer.CloseError](r.result)
 	if r.config.callbacks != toldNone && (failure == nil && aborted > 0 || failure != nil && failure.Undelivered != aborted) {
 		r.violated(kindBooks, "%d messages were aborted, Close said %+v", aborted, failure)
