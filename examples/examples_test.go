@@ -15,7 +15,7 @@ import (
 // The programs are built once, which takes longer than to run most of them.
 func TestPrograms(t *testing.T) {
 	t.Parallel()
-	folder := build(t, "./quickstart", "./sync", "./async", "./pitfalls", "./shutdown")
+	folder := build(t, "./quickstart", "./sync", "./async", "./pitfalls", "./shutdown", "./observability")
 	for name, test := range map[string]func(t *testing.T, folder string){
 		"QuickstartHoldsItsPromises":            quickstartHoldsItsPromises,
 		"QuickstartOnlySendsToAClusterOfOthers": quickstartOnlySendsToAClusterOfOthers,
@@ -28,6 +28,10 @@ func TestPrograms(t *testing.T) {
 
 		"PitfallsAreAsStated":                  pitfallsAreAsStated,
 		"PitfallsLeaveAClusterOfOthersAtPeace": pitfallsLeaveAClusterOfOthersAtPeace,
+
+		"ObservabilitySaysTheSameEverywhere":      observabilitySaysTheSameEverywhere,
+		"ObservabilityServesUntilASignal":         observabilityServesUntilASignal,
+		"ObservabilityLeavesAClusterOfOthersOpen": observabilityLeavesAClusterOfOthersOpen,
 
 		"ShutdownDeliversEverythingThatWasAnsweredWith202":        shutdownDeliversEverythingThatWasAnsweredWith202,
 		"ShutdownEndsInTimeAndCountsHonestlyWhenBrokersAreSilent": shutdownEndsInTimeAndCountsHonestlyWhenBrokersAreSilent,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 )
 
 func main() {
+	slog.SetLogLoggerLevel(slog.LevelError) // this program tells itself what happens
 	brokers := flag.String("brokers", "", demo.Usage)
 	duration := flag.Duration("for", 3*time.Second, "how long to send")
 	flag.Parse()

@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 const limit = 20 * time.Second
 
 func main() {
+	slog.SetLogLoggerLevel(slog.LevelError) // this program tells itself what happens
 	brokers := flag.String("brokers", "", demo.Usage)
 	flag.Parse()
 	ctx := context.Background()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"time"
@@ -21,6 +22,7 @@ const (
 )
 
 func main() {
+	slog.SetLogLoggerLevel(slog.LevelError) // this program tells itself what happens
 	brokers := flag.String("brokers", "", demo.Usage)
 	flag.Parse()
 	if err := run(*brokers, demo.NewScreen(os.Stdout)); err != nil {

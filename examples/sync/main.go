@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 )
 
 func main() {
+	slog.SetLogLoggerLevel(slog.LevelError) // this program tells itself what happens
 	brokers := flag.String("brokers", "", demo.Usage)
 	flag.Parse()
 	if err := run(context.Background(), *brokers); err != nil {

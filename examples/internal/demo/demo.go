@@ -78,6 +78,7 @@ type Record struct {
 	Partition int32
 	Offset    int64
 	Value     []byte
+	Headers   map[string]string
 }
 
 // Records reads the whole topic, in the order of each partition, with a client
@@ -92,7 +93,10 @@ func (c *Cluster) Records(ctx context.Context) ([]Record, error) {
 	}
 	records := make([]Record, len(stored))
 	for i := range stored {
-		records[i] = Record{stored[i].Partition, stored[i].Offset, stored[i].Value}
+		records[i] = Record{stored[i].Partition, stored[i].Offset, stored[i].Value, make(map[string]string)}
+		for _, h := range stored[i].Headers {
+			records[i].Headers[h.Key] = string(h.Value)
+		}
 	}
 	return records, nil
 }
@@ -125,7 +129,11 @@ func (c *Cluster) consume(ctx context.Context) ([]Record, error) {
 			return nil, fmt.Errorf("read topic %s: %w", c.Topic, err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			records = append(records, Record{r.Partition, r.Offset, r.Value})
+			headers := make(map[string]string)
+			for _, h := range r.Headers {
+				headers[h.Key] = string(h.Value)
+			}
+			records = append(records, Record{r.Partition, r.Offset, r.Value, headers})
 			if r.Offset >= left[r.Partition]-1 {
 				delete(left, r.Partition)
 			}
