@@ -31,7 +31,7 @@ func read(t *testing.T, patterns ...string) string {
 // pages are what users and developers read.
 func pages() []string {
 	return []string{
-		"README.md", "docs/architecture.md", "docs/performance.md", "docs/reliability.md", "docs/testing.md",
+		"README.md", "docs/architecture.md", "docs/performance.md", "docs/reliability.md", "docs/testing.md", "docs/observability.md",
 		"benchmarks/README.md", "CONTRIBUTING.md", "kafkatest/README.md", "examples/README.md",
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/saramakit/producer"
 )
 
-// TestDemo serves the page with figures that move, to look at it, until it is
-// interrupted. It is skipped unless DEMO says where to listen:
+// TestMain runs the tests; or, if DEMO says where to listen, it serves the page
+// with figures that move, to look at it, until it is interrupted:
 //
-//	DEMO=localhost:6060 go test -run TestDemo -timeout 0 ./livepage
+//	DEMO=localhost:6060 go test -timeout 0 ./livepage
 //
 // Below it are /one/, /three/, /many/ (300 topics and names that are long or
 // hostile) and /none/. Whoever takes a screenshot wants some events first, so with
@@ -28,12 +28,15 @@ import (
 //		--screenshot=page.png 'http://localhost:6060/three/?hold=8s'
 //
 // and --dump-dom instead of --screenshot prints what is shown.
-func TestDemo(t *testing.T) {
-	t.Parallel()
-	address := os.Getenv("DEMO")
-	if address == "" {
-		t.Skip("DEMO is not set")
+func TestMain(m *testing.M) {
+	if address := os.Getenv("DEMO"); address != "" {
+		fmt.Fprintln(os.Stderr, serveDemo(address))
+		os.Exit(1)
 	}
+	os.Exit(m.Run())
+}
+
+func serveDemo(address string) error {
 	page := func(of map[string]Source) *Page {
 		p := New()
 		for name, s := range of {
@@ -43,18 +46,19 @@ func TestDemo(t *testing.T) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/none/", page(nil))
-	mux.Handle("/one/", page(map[string]Source{"orders": moving(t, demo{rate: 4200, topics: 4})}))
+	mux.Handle("/one/", page(map[string]Source{"orders": moving(demo{rate: 4200, topics: 4})}))
 	mux.Handle("/three/", page(map[string]Source{
-		"orders":   moving(t, demo{rate: 12800, topics: 5}),
-		"payments": moving(t, demo{rate: 310, topics: 2, failing: 0.04}),
-		"audit":    moving(t, demo{rate: 90, topics: 1, stalled: true}),
+		"orders":   moving(demo{rate: 12800, topics: 5}),
+		"payments": moving(demo{rate: 310, topics: 2, failing: 0.04}),
+		"audit":    moving(demo{rate: 90, topics: 1, stalled: true}),
 	}))
 	mux.Handle("/many/", page(map[string]Source{
-		"many topics":                              moving(t, demo{rate: 52000, topics: 300, failing: 0.7}),
-		"<script>alert(1)</script>":                moving(t, demo{rate: 3, topics: 1, hostile: true}),
-		strings.Repeat("a-long-name-", 12) + "end": moving(t, demo{closed: true}),
+		"many topics":                              moving(demo{rate: 52000, topics: 300, failing: 0.7}),
+		"<script>alert(1)</script>":                moving(demo{rate: 3, topics: 1, hostile: true}),
+		strings.Repeat("a-long-name-", 12) + "end": moving(demo{closed: true}),
 	}))
-	t.Log(http.ListenAndServe(address, holding(mux))) //nolint:gosec // a demo
+	server := &http.Server{Addr: address, Handler: holding(mux), ReadHeaderTimeout: time.Second}
+	return server.ListenAndServe()
 }
 
 // holding sends the end of a page only after the time that the query says.
@@ -84,8 +88,7 @@ type demo struct {
 }
 
 // moving returns a producer whose figures move, ten times a second.
-func moving(t *testing.T, of demo) *fake {
-	t.Helper()
+func moving(of demo) *fake {
 	f := &fake{}
 	f.set(func(d *producer.Details) {
 		d.State, d.Started, d.LastOutcome = producer.StateRunning, time.Now().Add(-3*time.Hour), time.Now().Add(-34*time.Second)

@@ -40,8 +40,9 @@ func main() {
 	serve := flag.Bool("serve", false, "go on until Ctrl-C")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *brokers, *listen, *serve, os.Stdout); err != nil {
+	err := run(ctx, *brokers, *listen, *serve, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "observability:", err)
 		os.Exit(1)
 	}
@@ -114,9 +115,8 @@ func run(ctx context.Context, brokers, listen string, serve bool, out io.Writer)
 		}
 	}()
 	url := "http://" + listener.Addr().String()
-	fmt.Fprintf(out, "listening: %s/metrics, %[1]s/ready, %[1]s/debug/producer/\n\n", url)
-
 	s := &show{out: out, url: url, producer: p, telemetry: telemetry, propagator: propagator, cluster: cluster}
+	s.say("listening: %s/metrics, %[1]s/ready, %[1]s/debug/producer/\n", url)
 	if err := s.play(ctx); err != nil {
 		return err
 	}
@@ -136,6 +136,6 @@ func ready(p *producer.Async) http.HandlerFunc {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		fmt.Fprintln(w, "ready")
+		_, _ = io.WriteString(w, "ready\n") // the client may be gone
 	}
 }

@@ -30,7 +30,7 @@ type show struct {
 	cluster    *demo.Cluster
 }
 
-func (s *show) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
+func (s *show) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
 
 func (s *show) play(ctx context.Context) error {
 	s.say("/ready says %s", s.ready(ctx))
