@@ -1,9 +1,12 @@
 package producer
 
 import (
+	"context"
 	"reflect"
 	"runtime"
 	"time"
+
+	"github.com/IBM/sarama"
 
 	"github.com/saramakit/producer/internal/dispatch"
 	"github.com/saramakit/producer/internal/record"
@@ -15,28 +18,31 @@ type calls core
 
 var _ dispatch.Handler = (*calls)(nil)
 
-// A record's steps are the hooks', in the order of the options; then SendFunc's
-// function, if there is one; and last OnSuccess or OnError, or the log line in
-// place of one. Of a record that tells what came late there are hooks only.
+// Those who are told of a record are its hooks, in the order of the options; then
+// SendFunc's function, if there is one; and last OnSuccess or OnError, or the log
+// line in place of one. Of a record that tells what came late they are hooks
+// only.
 
-// user is the number of a step without those of hooks: 0 is the first of the
-// message's own.
-func (h *calls) user(step int) int { return step - len(h.cfg.hooks.onDone) }
-
-// isResult reports whether a step is SendFunc's function.
-func (h *calls) isResult(r *record.Record, step int) bool {
-	return r.OnResult != nil && h.user(step) == 0
+// hooksOf are those of a record. One without a trail has none.
+func (h *calls) hooksOf(r *record.Record) []func(context.Context, *sarama.ProducerMessage, Outcome) {
+	if r.IsLate() {
+		return h.cfg.hooks.onLate
+	}
+	return h.cfg.hooks.onDone
 }
 
-// steps is how many steps a record has.
-func (h *calls) steps(r *record.Record) int {
+// isResult reports whether a step of the message's own is SendFunc's function.
+func isResult(r *record.Record, step int) bool { return r.OnResult != nil && step == 0 }
+
+// ownSteps is how many steps a message has of its own.
+func ownSteps(r *record.Record) int {
 	switch {
 	case r.IsLate():
-		return len(h.cfg.hooks.onLate)
+		return 0
 	case r.OnResult != nil:
-		return len(h.cfg.hooks.onDone) + 2
+		return 2
 	default:
-		return len(h.cfg.hooks.onDone) + 1
+		return 1
 	}
 }
 
@@ -57,19 +63,30 @@ func (h *calls) unseen(r *record.Record) bool {
 	return h.cfg.onError == nil && r.OnResult == nil && (r.Wait == nil || r.Abandoned())
 }
 
-// Call runs one function.
+// Call runs one function of the message's own. With hooks it runs all that are
+// left: for the dispatcher a step costs more than most of them.
 func (h *calls) Call(r *record.Record, step int) (more bool) {
-	ctx := r.BeginCalls()
-	switch {
-	case step >= h.steps(r):
+	ctx, t := r.BeginCalls(), r.Trail()
+	if t == nil {
+		return h.own(ctx, r, step)
+	}
+	hooks := h.hooksOf(r)
+	for {
+		next := int(t.Next.Add(1)) - 1
+		if next < len(hooks) {
+			hooks[next](ctx, r.Report(), outcome(r))
+		} else if !h.own(ctx, r, next-len(hooks)) {
+			return false
+		}
+	}
+}
+
+// own runs one function of the message's own.
+func (h *calls) own(ctx context.Context, r *record.Record, step int) (more bool) {
+	if step >= ownSteps(r) {
 		return false
-	case r.IsLate():
-		h.cfg.hooks.onLate[step](ctx, r.Report(), outcome(r))
-		return true
-	case h.user(step) < 0:
-		h.cfg.hooks.onDone[step](ctx, r.Report(), outcome(r))
-		return true
-	case h.isResult(r, step):
+	}
+	if isResult(r, step) {
 		r.OnResult(ctx, r.Report(), r.Cause())
 		return true
 	}
@@ -108,16 +125,19 @@ func (h *calls) Slow(r *record.Record, step int, running time.Duration) {
 	h.log.slow(name, running)
 }
 
-// name is the function of a step, as the runtime names it.
+// name is the function that runs in a step, as the runtime names it.
 func (h *calls) name(r *record.Record, step int) string {
+	if t := r.Trail(); t != nil {
+		hooks := h.hooksOf(r)
+		step = int(t.Next.Load()) - 1 - len(hooks)
+		if at := step + len(hooks); step < 0 && at >= 0 {
+			return functionName(hooks[at])
+		}
+	}
 	switch {
-	case step >= h.steps(r):
+	case step >= ownSteps(r):
 		return functionName(nil)
-	case r.IsLate():
-		return functionName(h.cfg.hooks.onLate[step])
-	case h.user(step) < 0:
-		return functionName(h.cfg.hooks.onDone[step])
-	case h.isResult(r, step):
+	case isResult(r, step):
 		return functionName(r.OnResult)
 	case r.Cause() == nil:
 		return functionName(h.cfg.onSuccess)

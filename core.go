@@ -58,6 +58,7 @@ type core struct {
 	// lastOutcome is when the transport last had one, as registry.Now says; 0: never.
 	lastOutcome atomic.Int64
 	lastSlow    atomic.Pointer[string] // the callback that was last reported as slow
+	shown       shownMessages
 	started     time.Time
 
 	// One shutdown serves all calls of Close.
@@ -133,10 +134,10 @@ type delivery struct {
 	// until is when the wait for room ends; zero: MaxBlock from now.
 	until time.Time
 
-	// Of a producer with hooks: where they note, and the message as it was
-	// before them.
-	trail    *record.Trail
-	unhooked *sarama.ProducerMessage
+	// Of a producer with hooks: where they note, and the message's headers with
+	// theirs.
+	trail   *record.Trail
+	headers []sarama.RecordHeader
 }
 
 // accept takes a message over and sends it on its way. If it returns an error
@@ -168,9 +169,9 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 	if c.gate.Closed() {
 		return nil, ErrClosed
 	}
-	cp, err := c.copy(ctx, msg)
-	if d.unhooked != nil && errors.Is(err, ErrMessageTooLarge) {
-		cp, err = c.copy(ctx, d.unhooked) // it may be for the headers of hooks
+	cp, err := c.copy(ctx, msg, d.trail, d.headers)
+	if d.trail != nil && errors.Is(err, ErrMessageTooLarge) {
+		cp, err = c.copy(ctx, msg, d.trail, msg.Headers) // it may be for the headers of hooks
 	}
 	if err != nil {
 		return nil, err
@@ -192,8 +193,7 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 		cp.Now = time.Now()
 	}
 	if d.trail != nil {
-		d.trail.Accepted = cp.Now
-		r.Follow(d.trail)
+		d.trail.Accept(cp.Now)
 	}
 	r.Lane, r.Wait, r.OnResult = l, d.wait, record.ResultFunc(d.onResult)
 	c.registry.Add(r, cp.Now)
@@ -201,15 +201,22 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 	return r, nil
 }
 
-// copy makes the record of a message, and refuses what cannot be sent.
-func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage) (record.Copy, error) {
+// copy makes the record of a message, and refuses what cannot be sent. With a
+// trail it has the given headers.
+func (c *core) copy(
+	ctx context.Context, msg *sarama.ProducerMessage, t *record.Trail, headers []sarama.RecordHeader,
+) (record.Copy, error) {
 	if len(c.cfg.interceptors) > 0 && msg != nil {
+		if t != nil {
+			msg = shallow(msg, headers)
+		}
 		var err error
 		if msg, err = c.intercept(msg); err != nil {
 			return record.Copy{}, invalidMessage(err)
 		}
+		headers = msg.Headers
 	}
-	cp, err := record.New(ctx, msg, c.home)
+	cp, err := record.NewFollowed(ctx, msg, c.home, t, headers)
 	if err != nil {
 		return record.Copy{}, invalidMessage(err)
 	}

@@ -18,7 +18,7 @@ type Hook struct {
 	// SendAll, in the goroutine of the caller and before anything else, whether
 	// the message is accepted afterwards or not. A slow one makes Send slow.
 	//
-	// msg is a copy. Headers that OnSend adds, replaces or removes are what is
+	// msg is a copy, and valid only during the call. Headers that OnSend adds, replaces or removes are what is
 	// sent, of which those without a key are left out; other changes have no
 	// effect. If they make the message too large it is sent as it was. What the
 	// message's Encoders would do has not been done.

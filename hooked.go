@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -47,26 +48,59 @@ func (c *core) acceptHooked(ctx context.Context, msg *sarama.ProducerMessage, d 
 	} else {
 		d.trail = record.NewTrail(ctx)
 	}
-	shown := &sarama.ProducerMessage{}
-	if msg != nil {
-		shown = ownHeaders(msg)
-	}
+	shown := c.shown.take(msg)
 	err = errGoroutineEnded
 	defer func() {
 		if err != nil {
 			c.rejected(err)
-			c.refusedHooked(d.trail, shown, err)
+			c.refusedHooked(d.trail, &shown.msg, err)
 		}
+		c.shown.put(shown)
 	}()
 	for _, f := range c.cfg.hooks.onSend {
-		c.contain(f, shown.Topic, func() { d.trail.Extend(f(d.trail.Context, shown)) })
+		c.contain(f, shown.msg.Topic, func() { d.trail.Extend(f(d.trail.Context, &shown.msg)) })
 	}
-	// A message that is wrong is refused as it came.
-	if keyless := func(h sarama.RecordHeader) bool { return h.Key == nil }; msg != nil && !slices.ContainsFunc(msg.Headers, keyless) {
-		d.unhooked = msg
-		msg = shallow(msg, slices.DeleteFunc(shown.Headers, keyless))
+	keyless := func(h sarama.RecordHeader) bool { return h.Key == nil }
+	switch {
+	case msg == nil:
+	case slices.ContainsFunc(msg.Headers, keyless):
+		d.headers = msg.Headers // it is refused for that, whatever hooks have added
+	default:
+		d.headers = slices.DeleteFunc(shown.msg.Headers, keyless)
 	}
 	return c.admit(ctx, msg, d)
+}
+
+// shownMessage is the message that hooks get in OnSend, with room for the headers
+// that a trace adds.
+type shownMessage struct {
+	msg     sarama.ProducerMessage
+	headers [4]sarama.RecordHeader
+}
+
+// shownMessages are free ones: each send needs one, for as long as it takes.
+type shownMessages struct{ pool sync.Pool }
+
+// take returns one that shows a message, with headers of its own.
+func (p *shownMessages) take(msg *sarama.ProducerMessage) *shownMessage {
+	s, ok := p.pool.Get().(*shownMessage)
+	if !ok {
+		s = &shownMessage{}
+	}
+	if msg == nil {
+		return s
+	}
+	s.msg = sarama.ProducerMessage{
+		Topic: msg.Topic, Key: msg.Key, Value: msg.Value, Metadata: msg.Metadata,
+		Headers: appendHeaders(s.headers[:0], msg.Headers), Partition: msg.Partition, Timestamp: msg.Timestamp,
+	}
+	return s
+}
+
+// put takes one back. Nothing of the message stays in it.
+func (p *shownMessages) put(s *shownMessage) {
+	*s = shownMessage{}
+	p.pool.Put(s)
 }
 
 // refusedHooked tells the hooks of a message that was not accepted.
@@ -92,30 +126,21 @@ func (c *core) contain(f any, topic string, call func()) {
 // outcome is what hooks are told of a record that was accepted.
 func outcome(r *record.Record) Outcome {
 	t, m := r.Trail(), r.Report()
+	times := t.Times(r)
 	o := Outcome{
 		Err: r.Cause(), Partition: m.Partition, Offset: m.Offset, Attempts: r.Attempts(),
-		Sent: t.Sent, Accepted: t.Accepted, Acknowledged: t.Acknowledged, Done: t.Decided,
-	}
-	if r.IsLate() {
-		o.Acknowledged, o.Done = t.Came(), t.Came()
+		Sent: t.Sent, Accepted: times.Accepted, Acknowledged: times.Acknowledged, Done: times.Decided,
 	}
 	if o.Attempts > 0 {
-		o.Encoded = t.Encoded()
+		o.Encoded = times.Encoded
 	}
 	return o
 }
 
-// letGo is called when both the transport and the callbacks are done with a
-// record, by whoever comes second.
-func (c *core) letGo(r *record.Record) {
-	c.free(r)
-	if len(c.cfg.hooks.onLate) == 0 {
-		return
-	}
+// tellLate tells hooks what a broker said of a record that had been given up,
+// when its callbacks have returned.
+func (c *core) tellLate(r *record.Record) {
 	late, err, written := r.Late()
-	if late == nil {
-		return
-	}
 	if err != nil {
 		status := PossiblyPersisted
 		if !written {

@@ -26,11 +26,15 @@ func (c *core) intercept(msg *sarama.ProducerMessage) (_ *sarama.ProducerMessage
 // ownHeaders copies a message with its headers and their bytes, for functions
 // that may write into them.
 func ownHeaders(msg *sarama.ProducerMessage) *sarama.ProducerMessage {
-	headers := make([]sarama.RecordHeader, len(msg.Headers), len(msg.Headers)+2) // what a trace adds
-	for i, h := range msg.Headers {
-		headers[i] = sarama.RecordHeader{Key: bytes.Clone(h.Key), Value: bytes.Clone(h.Value)}
+	return shallow(msg, appendHeaders(nil, msg.Headers))
+}
+
+// appendHeaders appends copies of headers, with their bytes.
+func appendHeaders(to, headers []sarama.RecordHeader) []sarama.RecordHeader {
+	for _, h := range headers {
+		to = append(to, sarama.RecordHeader{Key: bytes.Clone(h.Key), Value: bytes.Clone(h.Value)})
 	}
-	return shallow(msg, headers)
+	return to
 }
 
 // shallow copies what a user sets of a message, with other headers.

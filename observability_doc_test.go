@@ -34,7 +34,7 @@ func logged(t *testing.T) (lines, attributes map[string]bool) {
 			if !ok {
 				return true
 			}
-			of, _ := f.X.(*ast.Ident) //nolint:errcheck // others are not meant
+			of, _ := f.X.(*ast.Ident)
 			switch {
 			case f.Sel.Name == "state" && len(call.Args) > 1, f.Sel.Name == "write" && len(call.Args) > 1:
 				if text, ok := call.Args[1].(*ast.BasicLit); ok {

@@ -20,10 +20,6 @@ func (c *core) returned(outcomes []transport.Outcome) {
 	for i := range outcomes {
 		o := &outcomes[i]
 		r := o.Record
-		trail := r.Trail()
-		if trail != nil && answered(r, o.Err) {
-			trail.CameBack(r, c.registry.At(now), o.Err, !o.NotWritten)
-		}
 		first, completed, finished := r.Settle()
 		if !first {
 			continue // reported twice
@@ -37,12 +33,19 @@ func (c *core) returned(outcomes []transport.Outcome) {
 				c.counts.late.Add(1)
 			}
 			if finished {
-				c.letGo(r)
+				c.free(r)
+			}
+			if len(c.cfg.hooks.onLate) > 0 && answered(r, o.Err) && r.Answer(c.registry.At(now), o.Err, !o.NotWritten) {
+				c.tellLate(r)
 			}
 			continue
 		}
-		if trail != nil {
-			trail.Acknowledged = trail.Came()
+		if trail := r.Trail(); trail != nil {
+			at := c.registry.At(now)
+			if answered(r, o.Err) {
+				trail.Acknowledge(at)
+			}
+			trail.Decide(at)
 		}
 		if o.Err == nil {
 			latencies.Add(now - r.Accepted)
@@ -92,7 +95,7 @@ func (c *core) finishLot(l *lot) {
 	size := int64(0)
 	of, n := records[0].Lane, int64(0)
 	for _, r := range records {
-		r.Finish()
+		_, _ = r.Finish()
 		r.Release()
 		r.Lane.Free(r.Size())
 		size += r.Size()
@@ -175,8 +178,8 @@ func (c *core) decided(r *record.Record, failure *DeliveryError) {
 	if failure != nil && !(*calls)(c).unseen(r) {
 		c.log.failing(failure)
 	}
-	if t := r.Trail(); t != nil {
-		t.Decided = time.Now()
+	if t := r.Trail(); t != nil && !t.Decided() {
+		t.Decide(time.Now())
 	}
 	w := r.Wait
 	if w != nil {
@@ -211,8 +214,12 @@ func (n *counters) sinceClose(failure *DeliveryError) {
 
 // finish lets a record go: its callbacks have returned.
 func (c *core) finish(r *record.Record) {
-	if r.Finish() {
-		c.letGo(r)
+	returned, answered := r.Finish()
+	if returned {
+		c.free(r)
+	}
+	if answered {
+		c.tellLate(r)
 	}
 	if cause := r.Cause(); cause == nil {
 		r.Lane.Delivered(1)

@@ -23,6 +23,7 @@ func BenchmarkHook(b *testing.B) {
 		{"Metrics", []Option{WithoutSpans()}},
 		{"NotSampled", []Option{WithTracerProvider(none), WithoutMetrics()}},
 		{"NotSampledAndMetrics", []Option{WithTracerProvider(none)}},
+		{"SampledParentsOnlyAndMetrics", []Option{WithTracerProvider(all), WithSampledParentsOnly()}},
 		{"SampledAndMetrics", []Option{WithTracerProvider(all)}},
 	} {
 		b.Run(tc.name, func(b *testing.B) {

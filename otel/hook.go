@@ -61,7 +61,7 @@ func (s *sent) Value(key any) any {
 
 func (h *hook) onSend(ctx context.Context, msg *sarama.ProducerMessage) context.Context {
 	origin := created(ctx, h.propagator, msg)
-	if h.noSpans {
+	if h.noSpans || h.sampled && !trace.SpanContextFromContext(ctx).IsSampled() {
 		if !origin.IsValid() {
 			inject(ctx, h.propagator, msg)
 		}

@@ -18,6 +18,7 @@ type config struct {
 	clientID   string
 	partitions bool
 	noSpans    bool
+	sampled    bool // only spans of sampled parents
 	noMetrics  bool
 }
 
@@ -87,6 +88,15 @@ func WithPartitions() Option {
 // that the trace goes on: from the span in Send's ctx to that of the consumer.
 func WithoutSpans() Option {
 	return func(c *config) { c.noSpans = true }
+}
+
+// WithSampledParentsOnly makes spans only of messages whose Send has a sampled
+// span in its ctx. It is for services that decide about sampling where a request
+// comes in: to ask the tracer about every message, and be told no, costs more than
+// to send a small one. A message without a trace then begins none; the context of
+// one that is not sampled is still written into headers.
+func WithSampledParentsOnly() Option {
+	return func(c *config) { c.sampled = true }
 }
 
 // WithoutMetrics leaves metrics of messages out.

@@ -192,6 +192,23 @@ func TestPropagation_withoutSpansTheTraceOfTheSenderGoesOn(t *testing.T) {
 	require.Empty(t, r.spans.Ended())
 }
 
+func TestSpan_withSampledParentsOnlyThereAreNoOthers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, WithSampledParentsOnly())
+	none := order()
+	r.message(t.Context(), none, delivered())
+	require.Empty(t, none.Headers)
+	dropped := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	unsampled := order()
+	r.message(trace.ContextWithSpanContext(t.Context(), dropped), unsampled, delivered())
+	require.Len(t, header(unsampled, "traceparent"), 1, "the consumer must not decide anew")
+	require.Empty(t, r.spans.Ended())
+	ctx, _ := r.tracer.Tracer("test").Start(t.Context(), "parent")
+	r.message(ctx, order(), delivered())
+	require.Equal(t, "send orders", r.only().Name())
+	require.EqualValues(t, 3, r.sums("messaging.client.sent.messages")["messaging.destination.name=orders"], "all are counted")
+}
+
 func TestHook_twoHooksEndTheSpansThatTheyBegan(t *testing.T) {
 	t.Parallel()
 	a, b := newRig(t), newRig(t)

@@ -62,6 +62,7 @@ const (
 	groupStart      = "start and end"
 	groupDispatcher = "dispatcher alone"
 	groupSettings   = "settings of ours"
+	groupObserving  = "observing"
 )
 
 // Cells are all comparisons of these producers.
@@ -76,7 +77,19 @@ func Cells(all []Producer) (cells []Cell) {
 	}
 	// One of ours is enough where nothing depends on callbacks.
 	few := slices.DeleteFunc(slices.Clone(async), func(p Producer) bool { return p.Name == "Async" })
-	return slices.Concat(throughputs(async), defaults(few), synchronous(syncs), latencies(few), scaling(few), starts(few), dispatchers(async), variations())
+	return slices.Concat(throughputs(async), defaults(few), synchronous(syncs), latencies(few), scaling(few), starts(few), dispatchers(async), variations(), observing())
+}
+
+// observing compares a producer that nobody looks at with others that are told on
+// or traced.
+func observing() (cells []Cell) {
+	for _, size := range []int{100, 1024} {
+		c := usual(groupObserving, fmt.Sprintf("JSON of %d B", size), observed())
+		c.size, c.defaults = size, true
+		c.quantities = []Quantity{Throughput, CPU, Allocs, Bytes}
+		cells = append(cells, c)
+	}
+	return cells
 }
 
 // variations compares our defaults with other settings, as fast as it goes and at

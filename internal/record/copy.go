@@ -107,6 +107,15 @@ type Copy struct {
 // after New returns. Encoders are called here, in the goroutine of the caller,
 // so that one that fails or panics does so where it can be answered.
 func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, error) {
+	return NewFollowed(ctx, msg, home, nil, nil)
+}
+
+// NewFollowed is New for a message with a trail: the record is made at the time
+// at which Send was called, and headers are in place of the message's. With
+// neither it is New.
+func NewFollowed(
+	ctx context.Context, msg *sarama.ProducerMessage, home *Home, t *Trail, headers []sarama.RecordHeader,
+) (Copy, error) {
 	if ctx == nil {
 		return Copy{}, ErrNilContext
 	}
@@ -129,21 +138,28 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	}
 
 	total := key.len() + value.len()
-	for i := range msg.Headers {
-		if msg.Headers[i].Key == nil {
+	if t == nil {
+		headers = msg.Headers
+	}
+	for i := range headers {
+		if headers[i].Key == nil {
 			return Copy{}, ErrHeaderKey
 		}
-		total += len(msg.Headers[i].Key) + len(msg.Headers[i].Value)
+		total += len(headers[i].Key) + len(headers[i].Value)
 	}
-	headers := len(msg.Headers)
 
-	wire := total + wireOverhead + headers*wireHeaderOverhead
-	size := total + headers*headerOverhead + Overhead
+	wire := total + wireOverhead + len(headers)*wireHeaderOverhead
+	size := total + len(headers)*headerOverhead + Overhead
 	if max(wire, size) > math.MaxInt32 || home.Most > 0 && wire > home.Most {
 		return Copy{Wire: wire}, nil
 	}
 
-	now := time.Now()
+	var now time.Time
+	if t != nil {
+		now = t.Sent
+	} else {
+		now = time.Now()
+	}
 	timestamp := msg.Timestamp
 	if timestamp.IsZero() {
 		// sarama would take the time of each attempt.
@@ -160,7 +176,12 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	m.Offset = -1               // what stays if the broker does not tell
 	m.Timestamp, r.created = timestamp, timestamp
 	r.size = int32(size)
-	r.Ctx, r.Home = bare(ctx), home
+	r.Home = home
+	if t != nil {
+		r.Ctx = t
+	} else {
+		r.Ctx = bare(ctx)
+	}
 	r.partition.Store(-1)
 
 	r.key, buf = key.appendTo(buf)
@@ -169,9 +190,9 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	} else {
 		r.value, buf = value.appendTo(buf)
 	}
-	if headers > 0 {
-		r.Msg.Headers = make([]sarama.RecordHeader, headers)
-		for i, h := range msg.Headers {
+	if len(headers) > 0 {
+		r.Msg.Headers = make([]sarama.RecordHeader, len(headers))
+		for i, h := range headers {
 			r.Msg.Headers[i].Key, buf = source{bytes: h.Key, present: true}.appendTo(buf)
 			r.Msg.Headers[i].Value, buf = source{bytes: h.Value, present: h.Value != nil}.appendTo(buf)
 		}

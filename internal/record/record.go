@@ -26,7 +26,8 @@ const (
 	stateFinished                     // the callbacks have returned
 	stateCalling                      // its callbacks are running: the mark in their ctx is alive
 	stateAbandoned                    // the sync Send that waited has returned without the outcome
-	stateLate                         // it tells hooks what came after another was given up, see Late
+	stateAnswered                     // a broker has said what became of it after it was given up, see Answer
+	stateLate                         // it tells hooks of that
 
 	attemptShift = 32 // the upper half counts how often the bytes went into a batch
 )
@@ -181,9 +182,11 @@ func (r *Record) Unhanded() (finished bool) {
 }
 
 // Finish notes that the callbacks have returned. It reports whether the
-// transport has returned the record too: then nobody holds it any more.
-func (r *Record) Finish() (returned bool) {
-	return r.state.Or(stateFinished)&stateReturned != 0
+// transport has returned the record too: then nobody holds it any more. answered
+// says that there was an Answer.
+func (r *Record) Finish() (returned, answered bool) {
+	s := r.state.Or(stateFinished)
+	return s&stateReturned != 0, s&stateAnswered != 0
 }
 
 // Completed reports whether the outcome is decided.

@@ -130,7 +130,7 @@ func TestRecord_theRoomIsFreedByExactlyOneOfTransportAndCallbacks(t *testing.T) 
 			race(t,
 				func(i int, _ *Record) { require.EqualValues(t, 1, freed[i].Load()) },
 				func(i int, r *Record) {
-					if r.Finish() {
+					if returned, _ := r.Finish(); returned {
 						freed[i].Add(1)
 					}
 				},
@@ -200,7 +200,9 @@ func TestRecord_Settle_tellsWhatWasDecidedBefore(t *testing.T) {
 	t.Parallel()
 	r := simple(t)
 	_, _ = r.Refuse()
-	require.False(t, r.Finish(), "the transport still has it")
+	returned, answered := r.Finish()
+	require.False(t, returned, "the transport still has it")
+	require.False(t, answered)
 	first, completed, finished := r.Settle()
 	require.Equal(t, []bool{true, true, true}, []bool{first, completed, finished})
 }

@@ -16,25 +16,23 @@ type Trail struct {
 	// first is the ctx of the first of some messages of which each was sent by a
 	// callback of the one before, and generation counts them.
 	first      context.Context
-	generation int
+	generation int32
 
-	Sent     time.Time // when Send was called
-	Accepted time.Time
-	// encoded is how long after Sent the record was first put into a batch, 0:
-	// never.
-	encoded atomic.Int64
-	// Acknowledged and Decided are written by whoever completed the record, before
-	// it is handed on.
-	Acknowledged, Decided time.Time
+	// Next is the function that is to be called next of those that are told of the
+	// record, hooks first. It is moved before the call.
+	Next atomic.Int32
 
-	// late is what the transport said of the record. It is written before the
-	// record is settled, and read by whoever comes second of the transport and the
-	// callbacks, if the record was given up.
-	late late
+	// Sent is when Send was called. The other times are kept as what has passed
+	// since then, and a nanosecond; 0: it has not come to that.
+	Sent                            time.Time
+	accepted, acknowledged, decided time.Duration
+	encoded                         atomic.Int64
+
+	late *late // what came after the record was given up: see Answer
 }
 
 type late struct {
-	came      time.Time // zero: nothing was said
+	at        time.Duration
 	partition int32
 	offset    int64
 	timestamp time.Time
@@ -73,25 +71,52 @@ func (t *Trail) Extend(ctx context.Context) {
 	}
 }
 
+// mark is a moment as Trail keeps it.
+func (t *Trail) mark(at time.Time) time.Duration { return max(0, at.Sub(t.Sent)) + 1 }
+
+// moment is what mark has kept.
+func (t *Trail) moment(mark time.Duration) time.Time {
+	if mark == 0 {
+		return time.Time{}
+	}
+	return t.Sent.Add(mark - 1)
+}
+
+// Accept notes when the record was accepted.
+func (t *Trail) Accept(at time.Time) { t.accepted = t.mark(at) }
+
+// Acknowledge notes when a broker's answer to a record came, and Decide when its
+// outcome was decided: by whoever completed it, before it is handed on.
+func (t *Trail) Acknowledge(at time.Time) { t.acknowledged = t.mark(at) }
+
+// Decide see Acknowledge.
+func (t *Trail) Decide(at time.Time) { t.decided = t.mark(at) }
+
+// Decided reports whether that was noted.
+func (t *Trail) Decided() bool { return t.decided != 0 }
+
 // encode notes that the record is put into a batch.
 func (t *Trail) encode() {
 	if t.encoded.Load() == 0 {
-		t.encoded.CompareAndSwap(0, int64(time.Since(t.Sent))+1) // not 0, if it is the same moment
+		t.encoded.CompareAndSwap(0, int64(time.Since(t.Sent))+1)
 	}
 }
 
-// Encoded is when the record was first put into a batch. Zero: never.
-func (t *Trail) Encoded() time.Time {
-	after := t.encoded.Load()
-	if after == 0 {
-		return time.Time{}
-	}
-	return t.Sent.Add(time.Duration(after - 1))
-}
+// Times are those of the steps of a record; zero: it has not come to that.
+type Times struct{ Accepted, Encoded, Acknowledged, Decided time.Time }
 
-// Follow makes t the record's trail. It must be called before anybody else knows
-// the record.
-func (r *Record) Follow(t *Trail) { r.Ctx = t }
+// Times returns those of the record, or of what came late.
+func (t *Trail) Times(r *Record) Times {
+	times := Times{
+		Accepted: t.moment(t.accepted), Encoded: t.moment(time.Duration(t.encoded.Load())),
+		Acknowledged: t.moment(t.acknowledged), Decided: t.moment(t.decided),
+	}
+	if r.IsLate() {
+		times.Acknowledged = t.moment(t.late.at)
+		times.Decided = times.Acknowledged
+	}
+	return times
+}
 
 // Trail returns the record's, nil if there are no hooks.
 func (r *Record) Trail() *Trail {
@@ -99,41 +124,34 @@ func (r *Record) Trail() *Trail {
 	return t
 }
 
-// CameBack notes what the transport says of a record that may have been given
-// up. It is called before Settle. written says that err, if there is one, is
-// none of before the record was stored.
-func (t *Trail) CameBack(r *Record, at time.Time, err error, written bool) {
-	if r.state.Load()&stateReturned != 0 {
-		return // reported twice
-	}
-	m := &r.Msg
-	t.late = late{came: at, partition: -1, offset: -1, timestamp: m.Timestamp, err: err, written: written}
+// Answer notes what a broker says of a record that was given up and that the
+// transport has returned. It reports whether the callbacks have returned: then
+// nobody else will look. written says that err, if there is one, is none of
+// before the record was stored.
+func (r *Record) Answer(at time.Time, err error, written bool) (finished bool) {
+	t, m := r.Trail(), &r.Msg
+	t.late = &late{at: t.mark(at), partition: -1, offset: -1, timestamp: m.Timestamp, err: err, written: written}
 	if err == nil || r.Placed {
 		t.late.partition = m.Partition
 	}
 	if err == nil {
 		t.late.offset = m.Offset
 	}
+	return r.state.Or(stateAnswered)&stateFinished != 0
 }
 
-// Late returns a record in which the hooks are told what came of r after it had
-// been given up; nil if nothing did. To be called by whoever comes second of the
-// transport, which has returned r, and r's callbacks, which have.
+// Late returns a record in which the hooks are told what Answer has noted of r,
+// of which the callbacks have returned.
 func (r *Record) Late() (l *Record, err error, written bool) { //nolint:revive // err is no failure of Late
 	t := r.Trail()
-	if t == nil || t.late.came.IsZero() || r.state.Load()&stateRefused == 0 {
-		return nil, nil, false
-	}
 	l = &Record{Ctx: t, Home: r.Home, Lane: r.Lane, Accepted: r.Accepted, special: &special{report: &sarama.ProducerMessage{}}}
 	*l.special.report = *r.Report() // the hooks may have kept r's
 	m := l.special.report
 	m.Partition, m.Offset, m.Timestamp = t.late.partition, t.late.offset, t.late.timestamp
 	l.state.Store(uint64(r.Attempts())<<attemptShift | stateCompleted | stateReturned | stateLate)
+	t.Next.Store(0)
 	return l, t.late.err, t.late.written
 }
 
 // IsLate reports whether the record is one that Late made.
 func (r *Record) IsLate() bool { return r.state.Load()&stateLate != 0 }
-
-// Came is when the transport said what Late tells.
-func (t *Trail) Came() time.Time { return t.late.came }
