@@ -16,8 +16,11 @@ import (
 // call it once, at the start of main, before anything else of sarama's is used;
 // libraries must not. This package logs to its own, see [WithLogger]. Sarama's
 // lines name brokers, topics and errors; what it would print of a message is up
-// to it.
+// to it. nil stands for [slog.Default].
 func BridgeSaramaLogger(l *slog.Logger) {
+	if l == nil {
+		l = slog.Default()
+	}
 	sarama.Logger = bridge{l, slog.LevelInfo}
 	sarama.DebugLogger = bridge{l, slog.LevelDebug}
 }

@@ -14,18 +14,15 @@ import (
 	"github.com/saramakit/producer/internal/record"
 )
 
-// hooks are the functions of a producer's hooks, each list in the order of the
-// options.
+// hooks are those of a producer, in the order of the options.
 type hooks struct {
-	onSend []func(context.Context, *sarama.ProducerMessage) context.Context
-	onDone []func(context.Context, *sarama.ProducerMessage, Outcome)
-	onLate []func(context.Context, *sarama.ProducerMessage, Outcome)
+	all []Hook
+	// What runs where callbacks do, without the functions that are nil.
+	onDone, onLate []func(context.Context, *sarama.ProducerMessage, Outcome)
 }
 
 func (h *hooks) add(hook Hook) {
-	if hook.OnSend != nil {
-		h.onSend = append(h.onSend, hook.OnSend)
-	}
+	h.all = append(h.all, hook)
 	if hook.OnDone != nil {
 		h.onDone = append(h.onDone, hook.OnDone)
 	}
@@ -35,7 +32,7 @@ func (h *hooks) add(hook Hook) {
 }
 
 // any reports whether there is a hook.
-func (h *hooks) any() bool { return len(h.onSend)+len(h.onDone)+len(h.onLate) > 0 }
+func (h *hooks) any() bool { return len(h.all) > 0 }
 
 // errGoroutineEnded is the outcome of a message whose Send did not return: an
 // Encoder, an interceptor or a hook ended its goroutine.
@@ -50,15 +47,19 @@ func (c *core) acceptHooked(ctx context.Context, msg *sarama.ProducerMessage, d 
 	}
 	shown := c.shown.take(msg)
 	err = errGoroutineEnded
+	begun := 0 // hooks that were told of the send
 	defer func() {
 		if err != nil {
 			c.rejected(err)
-			c.refusedHooked(d.trail, &shown.msg, err)
+			c.refusedHooked(c.cfg.hooks.all[:begun], d.trail, &shown.msg, err)
 		}
 		c.shown.put(shown)
 	}()
-	for _, f := range c.cfg.hooks.onSend {
-		c.contain(f, shown.msg.Topic, func() { d.trail.Extend(f(d.trail.Context, &shown.msg)) })
+	for i := range c.cfg.hooks.all {
+		begun++
+		if f := c.cfg.hooks.all[i].OnSend; f != nil {
+			c.contain(f, shown.msg.Topic, func() { d.trail.Extend(f(d.trail.Context, &shown.msg)) })
+		}
 	}
 	keyless := func(h sarama.RecordHeader) bool { return h.Key == nil }
 	switch {
@@ -103,11 +104,13 @@ func (p *shownMessages) put(s *shownMessage) {
 	p.pool.Put(s)
 }
 
-// refusedHooked tells the hooks of a message that was not accepted.
-func (c *core) refusedHooked(t *record.Trail, msg *sarama.ProducerMessage, err error) {
+// refusedHooked tells hooks of a message that was not accepted.
+func (c *core) refusedHooked(hooks []Hook, t *record.Trail, msg *sarama.ProducerMessage, err error) {
 	o := Outcome{Err: err, Partition: -1, Offset: -1, Sent: t.Sent, Done: time.Now()}
-	for _, f := range c.cfg.hooks.onDone {
-		c.contain(f, msg.Topic, func() { f(t.Context, msg, o) })
+	for i := range hooks {
+		if f := hooks[i].OnDone; f != nil {
+			c.contain(f, msg.Topic, func() { f(t.Context, msg, o) })
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -133,6 +134,7 @@ func TestLog_saysWhatAProducerDoes(t *testing.T) {
 		beginSend(t, p, text("t", "v"))
 		beginSend(t, p, text("t", "v"))
 		f.fail(f.first(t), sarama.ErrMessageSizeTooLarge)
+		synctest.Wait() // until it is counted
 		closing := beginClose(t.Context(), t, p)
 		f.deliver(f.first(t))
 		require.NoError(t, closing.result())
