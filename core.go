@@ -58,7 +58,7 @@ type core struct {
 	// lastOutcome is when the transport last had one, as registry.Now says; 0: never.
 	lastOutcome atomic.Int64
 	lastSlow    atomic.Pointer[string] // the callback that was last reported as slow
-	shown       shownMessages
+	sends       hookedSends
 	started     time.Time
 
 	// One shutdown serves all calls of Close.
@@ -134,17 +134,14 @@ type delivery struct {
 	// until is when the wait for room ends; zero: MaxBlock from now.
 	until time.Time
 
-	// Of a producer with hooks: where they note, and the message's headers with
-	// theirs.
-	trail   *record.Trail
-	headers []sarama.RecordHeader
+	hooked *hookedSend // nil: the producer has no hooks
 }
 
 // accept takes a message over and sends it on its way. If it returns an error
 // nothing was accepted.
 func (c *core) accept(ctx context.Context, msg *sarama.ProducerMessage, d delivery) (*record.Record, error) {
 	if c.cfg.hooks.any() {
-		return c.acceptHooked(ctx, msg, d)
+		return c.acceptHooked(ctx, msg, &d)
 	}
 	r, err := c.admit(ctx, msg, d)
 	if err != nil {
@@ -169,9 +166,10 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 	if c.gate.Closed() {
 		return nil, ErrClosed
 	}
-	cp, err := c.copy(ctx, msg, d.trail, d.headers)
-	if d.trail != nil && errors.Is(err, ErrMessageTooLarge) {
-		cp, err = c.copy(ctx, msg, d.trail, msg.Headers) // it may be for the headers of hooks
+	cp, err := c.copy(ctx, msg, d.hooked)
+	if d.hooked != nil && errors.Is(err, ErrMessageTooLarge) {
+		d.hooked.headers = msg.Headers // it may be for those of hooks
+		cp, err = c.copy(ctx, msg, d.hooked)
 	}
 	if err != nil {
 		return nil, err
@@ -192,8 +190,8 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 	if waited {
 		cp.Now = time.Now()
 	}
-	if d.trail != nil {
-		d.trail.Accept(cp.Now)
+	if d.hooked != nil {
+		d.hooked.trail.Accept(cp.Now)
 	}
 	r.Lane, r.Wait, r.OnResult = l, d.wait, record.ResultFunc(d.onResult)
 	c.registry.Add(r, cp.Now)
@@ -201,13 +199,15 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 	return r, nil
 }
 
-// copy makes the record of a message, and refuses what cannot be sent. With a
-// trail it has the given headers.
-func (c *core) copy(
-	ctx context.Context, msg *sarama.ProducerMessage, t *record.Trail, headers []sarama.RecordHeader,
-) (record.Copy, error) {
+// copy makes the record of a message, and refuses what cannot be sent.
+func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage, s *hookedSend) (record.Copy, error) {
+	var t *record.Trail
+	var headers []sarama.RecordHeader
+	if s != nil {
+		t, headers = s.trail, s.headers
+	}
 	if len(c.cfg.interceptors) > 0 && msg != nil {
-		if t != nil {
+		if s != nil {
 			msg = shallow(msg, headers)
 		}
 		var err error

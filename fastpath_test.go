@@ -30,9 +30,10 @@ func (i *instant) Close() <-chan struct{}          { return i.done }
 
 // newInstant returns an Async over a transport that costs nothing, with an open
 // topic.
-func newInstant(tb testing.TB) *Async {
+func newInstant(tb testing.TB, opts ...Option) *Async {
 	tb.Helper()
 	cfg := asyncDefaults()
+	Options(opts).apply(cfg)
 	cfg.logger = slog.New(slog.DiscardHandler)
 	_, err := cfg.sarama(nil)
 	require.NoError(tb, err)
@@ -61,6 +62,24 @@ func TestSend_onTheFastPathAllocatesTheRecordAndItsBytesOnly(t *testing.T) {
 		}
 	})
 	require.LessOrEqual(t, allocations, 2.0)
+}
+
+// What a hook gets in OnSend is used again, and the times are noted in one place.
+//
+//nolint:paralleltest // allocations are counted for the whole process
+func TestSend_withAHookAllocatesOnceMore(t *testing.T) {
+	p := newInstant(t, WithHook(Hook{
+		OnSend: func(ctx context.Context, _ *sarama.ProducerMessage) context.Context { return ctx },
+		OnDone: func(context.Context, *sarama.ProducerMessage, Outcome) {},
+	}))
+	ctx := context.Background()
+	msg := &sarama.ProducerMessage{Topic: "t", Key: sarama.StringEncoder("key"), Value: sarama.ByteEncoder("value")}
+	allocations := testing.AllocsPerRun(1000, func() {
+		if err := p.Send(ctx, msg); err != nil {
+			panic(err)
+		}
+	})
+	require.LessOrEqual(t, allocations, 3.0)
 }
 
 // BenchmarkSend is what the library does for a message beside sarama.

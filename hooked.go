@@ -39,77 +39,78 @@ func (h *hooks) any() bool { return len(h.all) > 0 }
 var errGoroutineEnded = invalidMessage(errors.New("the goroutine of its Send was ended"))
 
 // acceptHooked is accept with hooks.
-func (c *core) acceptHooked(ctx context.Context, msg *sarama.ProducerMessage, d delivery) (r *record.Record, err error) {
-	if ctx == nil {
-		d.trail = record.NewTrail(context.Background())
-	} else {
-		d.trail = record.NewTrail(ctx)
-	}
-	shown := c.shown.take(msg)
+func (c *core) acceptHooked(ctx context.Context, msg *sarama.ProducerMessage, d *delivery) (r *record.Record, err error) {
+	s := c.sends.take(ctx, msg)
 	err = errGoroutineEnded
 	begun := 0 // hooks that were told of the send
 	defer func() {
 		if err != nil {
 			c.rejected(err)
-			c.refusedHooked(c.cfg.hooks.all[:begun], d.trail, &shown.msg, err)
+			c.refusedHooked(c.cfg.hooks.all[:begun], s, err)
 		}
-		c.shown.put(shown)
+		c.sends.put(s)
 	}()
 	for i := range c.cfg.hooks.all {
 		begun++
 		if f := c.cfg.hooks.all[i].OnSend; f != nil {
-			c.contain(f, shown.msg.Topic, func() { d.trail.Extend(f(d.trail.Context, &shown.msg)) })
+			c.contain(f, s.shown.Topic, func() { s.trail.Extend(f(s.trail.Context, &s.shown)) })
 		}
 	}
 	keyless := func(h sarama.RecordHeader) bool { return h.Key == nil }
 	switch {
 	case msg == nil:
 	case slices.ContainsFunc(msg.Headers, keyless):
-		d.headers = msg.Headers // it is refused for that, whatever hooks have added
+		s.headers = msg.Headers // it is refused for that, whatever hooks have added
 	default:
-		d.headers = slices.DeleteFunc(shown.msg.Headers, keyless)
+		s.headers = slices.DeleteFunc(s.shown.Headers, keyless)
 	}
-	return c.admit(ctx, msg, d)
+	with := *d
+	with.hooked = s
+	return c.admit(ctx, msg, with)
 }
 
-// shownMessage is the message that hooks get in OnSend, with room for the headers
-// that a trace adds.
-type shownMessage struct {
-	msg     sarama.ProducerMessage
-	headers [4]sarama.RecordHeader
+// hookedSend is a send of which hooks are told, until it returns.
+type hookedSend struct {
+	trail   *record.Trail
+	shown   sarama.ProducerMessage // what OnSend gets
+	room    [4]sarama.RecordHeader // for the headers of shown
+	headers []sarama.RecordHeader  // what is sent
 }
 
-// shownMessages are free ones: each send needs one, for as long as it takes.
-type shownMessages struct{ pool sync.Pool }
+// hookedSends are free ones: each send needs one.
+type hookedSends struct{ pool sync.Pool }
 
-// take returns one that shows a message, with headers of its own.
-func (p *shownMessages) take(msg *sarama.ProducerMessage) *shownMessage {
-	s, ok := p.pool.Get().(*shownMessage)
+// take returns one for a message. What is shown of that has headers of its own.
+func (p *hookedSends) take(ctx context.Context, msg *sarama.ProducerMessage) *hookedSend {
+	s, ok := p.pool.Get().(*hookedSend)
 	if !ok {
-		s = &shownMessage{}
+		s = &hookedSend{}
 	}
-	if msg == nil {
-		return s
+	if ctx == nil {
+		ctx = context.Background()
 	}
-	s.msg = sarama.ProducerMessage{
-		Topic: msg.Topic, Key: msg.Key, Value: msg.Value, Metadata: msg.Metadata,
-		Headers: appendHeaders(s.headers[:0], msg.Headers), Partition: msg.Partition, Timestamp: msg.Timestamp,
+	s.trail = record.NewTrail(ctx)
+	if msg != nil {
+		s.shown = sarama.ProducerMessage{
+			Topic: msg.Topic, Key: msg.Key, Value: msg.Value, Metadata: msg.Metadata,
+			Headers: appendHeaders(s.room[:0], msg.Headers), Partition: msg.Partition, Timestamp: msg.Timestamp,
+		}
 	}
 	return s
 }
 
 // put takes one back. Nothing of the message stays in it.
-func (p *shownMessages) put(s *shownMessage) {
-	*s = shownMessage{}
+func (p *hookedSends) put(s *hookedSend) {
+	*s = hookedSend{}
 	p.pool.Put(s)
 }
 
 // refusedHooked tells hooks of a message that was not accepted.
-func (c *core) refusedHooked(hooks []Hook, t *record.Trail, msg *sarama.ProducerMessage, err error) {
-	o := Outcome{Err: err, Partition: -1, Offset: -1, Sent: t.Sent, Done: time.Now()}
+func (c *core) refusedHooked(hooks []Hook, s *hookedSend, err error) {
+	o := Outcome{Err: err, Partition: -1, Offset: -1, Sent: s.trail.Sent, Done: time.Now()}
 	for i := range hooks {
 		if f := hooks[i].OnDone; f != nil {
-			c.contain(f, msg.Topic, func() { f(t.Context, msg, o) })
+			c.contain(f, s.shown.Topic, func() { f(s.trail.Context, &s.shown, o) })
 		}
 	}
 }
