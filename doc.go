@@ -73,9 +73,12 @@
 //
 // # Observability
 //
-// Stats returns the figures of a producer. What would otherwise be silent is
-// logged ([WithLogger]). Keys, values and secrets are never logged, nor are they
-// in an error.
+// Stats returns the counts of a producer, Details all figures, Ready and Ping
+// answer probes. Hooks ([WithHook]) are told of every message. Package livepage
+// shows all of it on a page; the modules github.com/saramakit/producer/prom and
+// github.com/saramakit/producer/otel give it to Prometheus and OpenTelemetry.
+// What a producer does, and what would otherwise be silent, is logged
+// ([WithLogger]). Keys, values and secrets are in none of it, nor in an error.
 //
 // # Testing
 //
