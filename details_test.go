@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/saramakit/producer/internal/lane"
+	"github.com/saramakit/producer/internal/transport"
 )
 
 // detailed is a producer with Details.
@@ -48,6 +49,31 @@ func TestDetails_countByTopicAndKind(t *testing.T) {
 		require.Equal(t, map[string]int64{"invalid_message": 1, "canceled": 1}, d.Rejections)
 		require.EqualValues(t, 100_000, d.MaxBuffered)
 		require.EqualValues(t, 64<<20, d.MaxBufferedBytes)
+	})
+}
+
+// Messages that nobody is told of are counted a whole answer at a time.
+func TestDetails_oneAnswerMayBeOfManyTopics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, f := openAsync(t, WithTopics("a", "b", "c"))
+		topics := []string{"a", "a", "b", "a", "c", "c", "c"}
+		for range 100 {
+			for _, topic := range topics {
+				require.NoError(t, p.Send(t.Context(), text(topic, "v")))
+			}
+		}
+		f.first(t)
+		var answer []transport.Outcome
+		for _, r := range f.holding() {
+			require.True(t, f.batch(r))
+			answer = append(answer, transport.Outcome{Record: r})
+		}
+		f.c.returned(answer)
+		require.Equal(t, []TopicStats{
+			{Topic: "a", Accepted: 300, Delivered: 300}, {Topic: "b", Accepted: 100, Delivered: 100}, {Topic: "c", Accepted: 300, Delivered: 300},
+		}, detailsOf(p).Topics)
+		require.EqualValues(t, 700, p.Stats().Delivered)
 	})
 }
 
@@ -101,6 +127,7 @@ func TestDetails_latencyIsFromTheAcceptanceToTheAnswer(t *testing.T) {
 		p, f := open(known, WithMaxBuffered(10), WithOnSuccess(func(context.Context, *sarama.ProducerMessage) { <-release }))
 		defer close(release)
 		require.Zero(t, detailsOf(p).Latency.Quantile(0.5))
+		advance(time.Hour) // nothing is accepted yet
 		for range 10 {
 			beginSend(t, p, text("t", "v"))
 		}

@@ -95,6 +95,7 @@ func TestLog_withoutOnErrorAFailureIsLogged(t *testing.T) {
 		require.Equal(t, "t", lines[0]["topic"])
 		require.Equal(t, "not persisted", lines[0]["status"])
 		require.Contains(t, lines[0]["err"], sarama.ErrMessageSizeTooLarge.Error())
+		require.Empty(t, log.lines(t, slog.LevelWarn), "not twice")
 	})
 }
 

@@ -14,7 +14,7 @@ func TestCells_haveNamesOfTheirOwn(t *testing.T) {
 		name := c.Group + ", " + c.Name
 		require.False(t, seen[name], name)
 		seen[name] = true
-		if c.Group == groupSettings {
+		if c.Group == groupSettings || c.Group == groupObserving {
 			require.Equal(t, "defaults, OnSuccess", c.producers[0].Name, name)
 		} else {
 			require.Equal(t, "sarama", c.producers[0].Name, name)

@@ -33,7 +33,7 @@ func TestBounds_containThoseOfTheConventions(t *testing.T) {
 func TestRun_eachDurationIsInTheBucketWhoseBoundIsNotLessThanIt(t *testing.T) {
 	t.Parallel()
 	var h Histogram
-	durations := []time.Duration{-time.Second, 0, 1, math.MaxInt64 / 4}
+	durations := []time.Duration{-time.Second, 0, 1, math.MaxInt64 / 8}
 	for i := range Buckets - 1 {
 		durations = append(durations, Bound(i)-1, Bound(i), Bound(i)+1)
 	}
@@ -41,10 +41,13 @@ func TestRun_eachDurationIsInTheBucketWhoseBoundIsNotLessThanIt(t *testing.T) {
 	run := h.Begin()
 	for _, d := range durations {
 		run.Add(d)
-		want.Sum += max(d, 0)
+		alone := h.Begin() // and without a bucket from before
+		alone.Add(d)
+		alone.Flush()
+		want.Sum += 2 * max(d, 0)
 		for i := range Buckets {
 			if max(d, 0) <= Bound(i) {
-				want.Counts[i]++
+				want.Counts[i] += 2
 				break
 			}
 		}
