@@ -3,6 +3,7 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"testing"
 
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
+	slog.SetLogLoggerLevel(slog.LevelError) // the life of each producer would hide what is wrong
 	goleak.VerifyTestMain(m, leftBySarama()...)
 }
 
