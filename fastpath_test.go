@@ -82,9 +82,21 @@ func TestSend_withAHookAllocatesOnceMore(t *testing.T) {
 	require.LessOrEqual(t, allocations, 3.0)
 }
 
-// BenchmarkSend is what the library does for a message beside sarama.
-func BenchmarkSend(b *testing.B) {
-	p := newInstant(b)
+// BenchmarkSend is what the library does for a message beside sarama, and
+// BenchmarkSendWithAHook with a hook that does nothing.
+func BenchmarkSend(b *testing.B) { benchmarkSend(b, newInstant(b, WithOnSuccess(ignore))) }
+
+func BenchmarkSendWithAHook(b *testing.B) {
+	benchmarkSend(b, newInstant(b, WithOnSuccess(ignore), WithHook(Hook{
+		OnSend: func(ctx context.Context, _ *sarama.ProducerMessage) context.Context { return ctx },
+		OnDone: func(context.Context, *sarama.ProducerMessage, Outcome) {},
+	})))
+}
+
+func ignore(context.Context, *sarama.ProducerMessage) {}
+
+func benchmarkSend(b *testing.B, p *Async) {
+	b.Helper()
 	ctx := context.Background()
 	msg := &sarama.ProducerMessage{Topic: "t", Value: sarama.ByteEncoder(make([]byte, 100))}
 	b.ReportAllocs()

@@ -90,18 +90,21 @@ func (p *hookedSends) take(ctx context.Context, msg *sarama.ProducerMessage) *ho
 		ctx = context.Background()
 	}
 	s.trail = record.NewTrail(ctx)
-	if msg != nil {
-		s.shown = sarama.ProducerMessage{
-			Topic: msg.Topic, Key: msg.Key, Value: msg.Value, Metadata: msg.Metadata,
-			Headers: appendHeaders(s.room[:0], msg.Headers), Partition: msg.Partition, Timestamp: msg.Timestamp,
-		}
+	if msg == nil {
+		s.shown = sarama.ProducerMessage{}
+		return s
+	}
+	s.shown = sarama.ProducerMessage{
+		Topic: msg.Topic, Key: msg.Key, Value: msg.Value, Metadata: msg.Metadata,
+		Headers: appendHeaders(s.room[:0], msg.Headers), Partition: msg.Partition, Timestamp: msg.Timestamp,
 	}
 	return s
 }
 
-// put takes one back. Nothing of the message stays in it.
+// put takes one back. What it shows stays in it until the next send, or until the
+// garbage collector empties the pool: to clear it would cost as much again.
 func (p *hookedSends) put(s *hookedSend) {
-	*s = hookedSend{}
+	s.trail, s.headers = nil, nil
 	p.pool.Put(s)
 }
 

@@ -30,6 +30,8 @@ func observed() []Producer {
 				OnDone: func(context.Context, *sarama.ProducerMessage, producer.Outcome) {},
 			}, nil
 		})},
+		{Name: "otel, sampled parents only, none is", Ours: true, Open: openTelemetry(
+			producerotel.WithTracerProvider(all), producerotel.WithSampledParentsOnly(), producerotel.WithoutMetrics())},
 		{Name: "otel, metrics", Ours: true, Open: openTelemetry(producerotel.WithoutSpans())},
 		{Name: "otel, metrics, sampled parents only, none is", Ours: true, Open: openTelemetry(
 			producerotel.WithTracerProvider(all), producerotel.WithSampledParentsOnly())},
