@@ -15,8 +15,9 @@ import (
 const scope = "github.com/saramakit/producer/otel"
 
 // NewHook returns a hook that makes spans and metrics. One serves any number of
-// producers, unless they are to be told apart: see [WithClientID]. The error is
-// that of a meter that refuses an instrument.
+// producers, unless they are to be told apart: see [WithClientID]. A hook with
+// metrics is kept in memory as long as its meter provider, since that reads it.
+// The error is that of a meter that refuses an instrument.
 func NewHook(opts ...Option) (producer.Hook, error) {
 	c := configOf(opts)
 	h := &hook{config: c, names: newNames(&c), tracer: c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))}

@@ -25,6 +25,7 @@ type metrics struct {
 	duration metric.Float64Histogram
 	rejected metric.Int64Counter
 	late     metric.Int64Counter
+	sent     metric.Int64ObservableCounter
 	series   table[seriesKey, *series]
 }
 
@@ -64,15 +65,22 @@ func newMetrics(c *config) (*metrics, error) {
 		return nil, err
 	}
 	m := &metrics{config: c, duration: duration.Inst(), rejected: rejected, late: late}
-	_, err = messagingconv.NewClientSentMessagesObservable(meter, metric.WithInt64Callback(m.observe))
+	sent, err := messagingconv.NewClientSentMessagesObservable(meter)
+	if err != nil {
+		return nil, err
+	}
+	m.sent = sent.Inst()
+	// A callback that is given with the instrument would be that of the first hook
+	// only: the SDK ignores those of instruments that it has already.
+	_, err = meter.RegisterCallback(m.observe, m.sent)
 	return m, err
 }
 
 // observe tells how many messages were sent.
-func (m *metrics) observe(_ context.Context, to metric.Int64Observer) error {
+func (m *metrics) observe(_ context.Context, to metric.Observer) error {
 	for s := range m.series.all() {
 		if n := s.sent.Load(); n > 0 {
-			to.Observe(n, s.observe...)
+			to.ObserveInt64(m.sent, n, s.observe...)
 		}
 	}
 	return nil

@@ -116,6 +116,24 @@ func TestMetrics_ofMoreTopicsThanAreToldApartAreCountedWithoutTheirNames(t *test
 	require.EqualValues(t, 100, sums[""])
 }
 
+func TestMetrics_ofSeveralHooksAreToldApartByTheirClientOrAddedUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, WithClientID("a"))
+	for _, id := range []string{"a", "b"} {
+		hook, err := NewHook(append(r.options(), WithClientID(id))...)
+		require.NoError(t, err)
+		for range 2 {
+			msg := order()
+			hook.OnDone(hook.OnSend(t.Context(), msg), msg, delivered())
+		}
+	}
+	r.message(t.Context(), order(), delivered())
+	require.Equal(t, map[string]int64{
+		"messaging.client.id=a,messaging.destination.name=orders": 2 + 1,
+		"messaging.client.id=b,messaging.destination.name=orders": 2,
+	}, r.sums("messaging.client.sent.messages"))
+}
+
 // source is a producer with figures of the test's choice.
 type source producer.Details
 
