@@ -23,9 +23,11 @@
 // # Metrics
 //
 // Metrics of messages are counted when their outcome is known. Their attributes
-// are few: the topic, if a message was accepted and its topic exists, so that
-// misspelt names make no series; and the kind of the error. Figures of the
-// producer itself, such as the use of its buffer, are registered with [Observe].
+// are few: the topic, if the message was put into a batch and so its topic exists,
+// so that misspelt names make no series; and the kind of the error. Of more than
+// 1,000 such pairs the rest is counted without the topic: see [WithTopicTemplate].
+// Figures of the producer itself, such as the use of its buffer, are registered
+// with [Observe].
 //
 // # Conventions
 //

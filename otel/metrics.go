@@ -26,12 +26,13 @@ type metrics struct {
 	rejected metric.Int64Counter
 	late     metric.Int64Counter
 	sent     metric.Int64ObservableCounter
-	series   table[seriesKey, *series]
+
+	byTopic, byPartition table[seriesKey, *series]
 }
 
 // seriesKey is what tells series apart.
 type seriesKey struct {
-	topic     string // "" is none
+	to        destination
 	kind      string // of the error, "" if there is none
 	partition int32  // -1: not told apart
 }
@@ -78,9 +79,11 @@ func newMetrics(c *config) (*metrics, error) {
 
 // observe tells how many messages were sent.
 func (m *metrics) observe(_ context.Context, to metric.Observer) error {
-	for s := range m.series.all() {
-		if n := s.sent.Load(); n > 0 {
-			to.ObserveInt64(m.sent, n, s.observe...)
+	for _, made := range []*table[seriesKey, *series]{&m.byTopic, &m.byPartition} {
+		for s := range made.all() {
+			if n := s.sent.Load(); n > 0 {
+				to.ObserveInt64(m.sent, n, s.observe...)
+			}
 		}
 	}
 	return nil
@@ -103,12 +106,12 @@ func (m *metrics) wasLate(ctx context.Context, topic string, o *producer.Outcome
 }
 
 // of is the series of an outcome. A message that was never put into a batch may
-// be for a topic that does not exist: it has none. Neither have those of more
-// topics than are told apart.
+// be for a topic that does not exist: it has none. What there is more of than
+// is told apart has none either, partitions before topics.
 func (m *metrics) of(topic string, o *producer.Outcome) *series {
 	key := seriesKey{partition: -1}
 	if o.Attempts > 0 {
-		key.topic = topic
+		key.to = m.config.destination(topic)
 		if m.config.partitions {
 			key.partition = o.Partition
 		}
@@ -117,16 +120,22 @@ func (m *metrics) of(topic string, o *producer.Outcome) *series {
 		key.kind = errorType(o.Err)
 	}
 	create := func() *series { return m.config.series(key) }
-	if s, ok := m.series.get(key, mostTopics, create); ok {
+	if key.partition >= 0 {
+		if s, ok := m.byPartition.get(key, mostSeries, create); ok {
+			return s
+		}
+		key.partition = -1
+	}
+	if s, ok := m.byTopic.get(key, mostSeries, create); ok {
 		return s
 	}
-	key.topic, key.partition = "", -1
-	s, _ := m.series.get(key, unbounded, create) // kinds are few
+	key.to = destination{}
+	s, _ := m.byTopic.get(key, unbounded, create) // kinds are few
 	return s
 }
 
 func (c *config) series(key seriesKey) *series {
-	attrs := c.attributes(key.topic)
+	attrs := c.attributes(key.to)
 	if key.kind != "" {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(key.kind))
 	}

@@ -106,14 +106,54 @@ func TestTable_makesEachThingOnceAndNoMoreThanItMay(t *testing.T) {
 func TestMetrics_ofMoreTopicsThanAreToldApartAreCountedWithoutTheirNames(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	for i := range mostTopics + 100 {
+	for i := range mostSeries + 100 {
 		msg := order()
 		msg.Topic = fmt.Sprint("topic", i)
 		r.message(t.Context(), msg, delivered())
 	}
 	sums := r.sums("messaging.client.sent.messages")
-	require.Equal(t, mostTopics+1, len(sums)) //nolint:testifylint // else it would print them all
+	require.Equal(t, mostSeries+1, len(sums)) //nolint:testifylint // else it would print them all
 	require.EqualValues(t, 100, sums[""])
+}
+
+func TestMetrics_aTemplateStandsForAnyNumberOfTopics(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, WithTopicTemplate(func(topic string) string {
+		if topic == "audit" {
+			return ""
+		}
+		return "orders-{customer}"
+	}))
+	for i := range mostSeries + 100 {
+		msg := order()
+		msg.Topic = fmt.Sprint("orders-", i)
+		r.message(t.Context(), msg, delivered())
+	}
+	audit := order()
+	audit.Topic = "audit"
+	r.message(t.Context(), audit, delivered())
+	require.Equal(t, map[string]int64{
+		"messaging.destination.template=orders-{customer}": mostSeries + 100,
+		"messaging.destination.name=audit":                 1,
+	}, r.sums("messaging.client.sent.messages"))
+	spans := r.spans.Ended()
+	require.Equal(t, "send orders-{customer}", spans[mostSeries].Name())
+	require.Equal(t, fmt.Sprint("orders-", mostSeries), attributesOf(spans[mostSeries].Attributes())["messaging.destination.name"])
+	require.Equal(t, "send audit", spans[len(spans)-1].Name())
+	require.NotContains(t, attributesOf(spans[len(spans)-1].Attributes()), "messaging.destination.template")
+}
+
+func TestMetrics_ofMorePartitionsThanAreToldApartKeepTheirTopic(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, WithPartitions())
+	for i := range mostSeries + 100 {
+		o := delivered()
+		o.Partition = int32(i) //nolint:gosec // small
+		r.message(t.Context(), order(), o)
+	}
+	sums := r.sums("messaging.client.sent.messages")
+	require.Equal(t, mostSeries+1, len(sums)) //nolint:testifylint // else it would print them all
+	require.EqualValues(t, 100, sums["messaging.destination.name=orders"])
 }
 
 func TestMetrics_ofSeveralHooksAreToldApartByTheirClientOrAddedUp(t *testing.T) {

@@ -72,8 +72,8 @@ type figure struct {
 // Observe registers the figures of a producer itself: the use of its buffer and
 // what it is doing. They are read when metrics are collected, and cost nothing
 // else. The returned registration ends it; a producer that is observed is kept
-// in memory until then. Of the options WithMeterProvider and WithClientID act,
-// the latter tells several producers apart.
+// in memory until then. Of the options WithMeterProvider and WithClientID act.
+// Several producers need an id each: without, their gauges overwrite one another.
 func Observe(p Source, opts ...Option) (metric.Registration, error) {
 	c := configOf(opts)
 	meter := c.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))

@@ -65,8 +65,9 @@ func WithPropagator(p propagation.TextMapPropagator) Option {
 
 // WithTopicTemplate sets what stands for a topic in the names of spans and in
 // metrics, for those who have a topic for each customer: "orders-{customer}".
-// Spans have the topic as well. It is called for each message, from any
-// goroutine, and must not panic. nil is ignored.
+// Spans have the topic as well. A topic for which it returns "" is named by
+// itself. It is called for each message, from any goroutine; it must not panic,
+// and always return the same for a topic. nil is ignored.
 func WithTopicTemplate(template func(topic string) string) Option {
 	return func(c *config) { c.template = template }
 }
@@ -79,7 +80,8 @@ func WithClientID(id string) Option {
 
 // WithPartitions adds messaging.destination.partition.id to metrics. The
 // conventions recommend it; here it is off by default, because it multiplies the
-// series of each topic by its partitions. Spans always have it.
+// series of each topic by its partitions. Of more than 1,000 such series the rest
+// is counted without the partition. Spans always have it.
 func WithPartitions() Option {
 	return func(c *config) { c.partitions = true }
 }

@@ -47,23 +47,37 @@ func (n *names) start(topic string) beginning {
 }
 
 func (c *config) beginning(topic string) beginning {
-	name, attrs := topic, c.attributes(topic)
-	if c.template != nil && topic != "" {
-		name = c.template(topic)
-		attrs = append(attrs, semconv.MessagingDestinationName(topic))
+	to := c.destination(topic)
+	name, attrs := operation, c.attributes(to)
+	if to.name != "" {
+		name += " " + to.name
 	}
-	if name == "" {
-		name = operation // there is no topic
-	} else {
-		name = operation + " " + name
+	if to.template {
+		attrs = append(attrs, semconv.MessagingDestinationName(topic))
 	}
 	return beginning{name, []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...),
 	}}
 }
 
-// attributes are those of every span and series of a topic; "" is none.
-func (c *config) attributes(topic string) []attribute.KeyValue {
+// destination is a topic as names and metrics have it: itself, or the template
+// that stands for it. The zero value is none.
+type destination struct {
+	name     string
+	template bool
+}
+
+func (c *config) destination(topic string) destination {
+	if c.template != nil && topic != "" {
+		if name := c.template(topic); name != "" {
+			return destination{name, true}
+		}
+	}
+	return destination{name: topic}
+}
+
+// attributes are those of every span and series of a destination.
+func (c *config) attributes(to destination) []attribute.KeyValue {
 	attrs := []attribute.KeyValue{
 		semconv.MessagingSystemKafka, semconv.MessagingOperationName(operation), semconv.MessagingOperationTypeSend,
 	}
@@ -71,11 +85,11 @@ func (c *config) attributes(topic string) []attribute.KeyValue {
 		attrs = append(attrs, semconv.MessagingClientID(c.clientID))
 	}
 	switch {
-	case topic == "":
-	case c.template != nil:
-		attrs = append(attrs, semconv.MessagingDestinationTemplate(c.template(topic)))
+	case to.name == "":
+	case to.template:
+		attrs = append(attrs, semconv.MessagingDestinationTemplate(to.name))
 	default:
-		attrs = append(attrs, semconv.MessagingDestinationName(topic))
+		attrs = append(attrs, semconv.MessagingDestinationName(to.name))
 	}
 	return attrs
 }

@@ -8,9 +8,11 @@ import (
 	"sync/atomic"
 )
 
-// mostTopics bounds what is kept by topic: it must not grow with the names that
-// somebody misspells.
-const mostTopics = 1_000
+// What is kept is bounded: it must not grow with the names of topics.
+const (
+	mostTopics = 1_000 // that have their span's beginning kept
+	mostSeries = 1_000 // by topic and kind of error, and once more by partition
+)
 
 // unbounded is for what has few keys in any case.
 const unbounded = math.MaxInt
