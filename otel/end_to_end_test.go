@@ -117,3 +117,25 @@ func TestTrace_allSpansEndAndAllMessagesAreCountedWhateverBecomesOfThem(t *testi
 	}, sums)
 	require.Equal(t, map[string]int64{"error.type=invalid_message": 10}, r.sums("kafka.producer.rejected.messages"))
 }
+
+func TestTrace_whatComesOfAMessageThatWasGivenUpIsCountedOnceItsSpanHasEnded(t *testing.T) {
+	t.Parallel()
+	cluster := kafkatest.Start(t, kafkatest.WithTopic("orders", 1))
+	r := newRig(t)
+	p, err := producer.NewSync(bounded(t), cluster.Addrs(), producer.WithHook(r.hook),
+		producer.WithTopics("orders"), producer.WithDeliveryTimeout(time.Second))
+	require.NoError(t, err)
+	held := cluster.HoldResponses(kafkatest.OnTopic("orders"))
+	require.ErrorIs(t, p.Send(bounded(t), order()), producer.ErrDeliveryTimeout)
+	require.NoError(t, p.Flush(bounded(t))) // hooks are called where callbacks are
+	require.Equal(t, codes.Error, r.only().Status().Code)
+	require.Equal(t, "delivery_timeout", r.only().Status().Description)
+	require.Empty(t, r.sums("kafka.producer.late.messages"))
+	held.Remove()
+	require.NoError(t, p.Close(bounded(t)))
+	require.EqualValues(t, 1, p.Stats().Late, "void: the answer did not come")
+	require.Equal(t, map[string]int64{"messaging.destination.name=orders": 1}, r.sums("kafka.producer.late.messages"))
+	require.Equal(t, map[string]int64{"error.type=delivery_timeout,messaging.destination.name=orders": 1},
+		r.sums("messaging.client.sent.messages"), "it is not counted again")
+	require.Len(t, r.spans.Started(), 1)
+}

@@ -3,6 +3,7 @@ package otel
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/IBM/sarama"
 	"go.opentelemetry.io/otel/propagation"
@@ -27,12 +28,14 @@ func (h headers) Get(key string) string {
 	return ""
 }
 
-// Set puts a header in place of all of that name.
+// Set puts a header in place of all of that name. Both parts share their memory.
 func (h headers) Set(key, value string) {
 	h.msg.Headers = slices.DeleteFunc(h.msg.Headers, func(header sarama.RecordHeader) bool {
 		return string(header.Key) == key
 	})
-	h.msg.Headers = append(h.msg.Headers, sarama.RecordHeader{Key: []byte(key), Value: []byte(value)})
+	both := make([]byte, 0, len(key)+len(value))
+	both = append(append(both, key...), value...)
+	h.msg.Headers = append(h.msg.Headers, sarama.RecordHeader{Key: both[:len(key):len(key)], Value: both[len(key):]})
 }
 
 // Keys lists the names.
@@ -42,6 +45,25 @@ func (h headers) Keys() []string {
 		keys[i] = string(header.Key)
 	}
 	return keys
+}
+
+// propagator is one that remembers the names of its headers, which to ask for
+// costs most of all else. The global one has none until it is set.
+type propagator struct {
+	propagation.TextMapPropagator
+	fields atomic.Pointer[[]string]
+}
+
+// Fields are the names of the headers that it may write.
+func (p *propagator) Fields() []string {
+	if known := p.fields.Load(); known != nil {
+		return *known
+	}
+	fields := p.TextMapPropagator.Fields()
+	if len(fields) > 0 {
+		p.fields.Store(&fields)
+	}
+	return fields
 }
 
 // created is the context that the message was created in, if that is another

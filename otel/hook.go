@@ -7,6 +7,7 @@ import (
 	"github.com/IBM/sarama"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/saramakit/producer"
 )
@@ -20,7 +21,10 @@ const scope = "github.com/saramakit/producer/otel"
 // The error is that of a meter that refuses an instrument.
 func NewHook(opts ...Option) (producer.Hook, error) {
 	c := configOf(opts)
-	h := &hook{config: c, names: newNames(&c), tracer: c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))}
+	h := &hook{
+		config: c, names: newNames(&c), propagator: &propagator{TextMapPropagator: c.propagator},
+		tracer: c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL)),
+	}
 	var err error
 	if !c.noMetrics {
 		if h.metrics, err = newMetrics(&c); err != nil {
@@ -39,9 +43,10 @@ func NewHook(opts ...Option) (producer.Hook, error) {
 
 type hook struct {
 	config
-	names   *names
-	tracer  trace.Tracer
-	metrics *metrics // nil: none
+	names      *names
+	tracer     trace.Tracer
+	propagator *propagator
+	metrics    *metrics // nil: none
 }
 
 // sent is the ctx of a message with its span: the one that this hook began,
@@ -66,7 +71,7 @@ func (h *hook) onSend(ctx context.Context, msg *sarama.ProducerMessage) context.
 		if !origin.IsValid() {
 			inject(ctx, h.propagator, msg)
 		}
-		return ctx
+		return h.with(ctx, noop.Span{})
 	}
 	start := h.names.start(msg.Topic)
 	options := start.options
@@ -76,6 +81,16 @@ func (h *hook) onSend(ctx context.Context, msg *sarama.ProducerMessage) context.
 	ctx, span := h.tracer.Start(ctx, start.name, options...)
 	if !origin.IsValid() {
 		inject(ctx, h.propagator, msg)
+	}
+	return h.with(ctx, span)
+}
+
+// with returns ctx with the span of a message. One that records nothing need not
+// be found again, unless another would be found in its place: that of a message
+// whose ctx this one was sent with.
+func (h *hook) with(ctx context.Context, span trace.Span) context.Context {
+	if !span.IsRecording() && ctx.Value(h) == nil {
+		return ctx
 	}
 	return &sent{ctx, h, span}
 }

@@ -96,9 +96,11 @@ func (c *config) attributes(to destination) []attribute.KeyValue {
 
 // finish ends a span.
 func finish(span trace.Span, msg *sarama.ProducerMessage, o *producer.Outcome) {
-	if span.IsRecording() {
-		describe(span, msg, o)
+	if !span.IsRecording() {
+		span.End() // an option would be allocated for nothing
+		return
 	}
+	describe(span, msg, o)
 	span.End(trace.WithTimestamp(o.Done))
 }
 

@@ -16,8 +16,6 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/saramakit/producer"
 )
 
 func attributesOf(attrs []attribute.KeyValue) map[string]any {
@@ -207,18 +205,4 @@ func TestSpan_withSampledParentsOnlyThereAreNoOthers(t *testing.T) {
 	r.message(ctx, order(), delivered())
 	require.Equal(t, "send orders", r.only().Name())
 	require.EqualValues(t, 3, r.sums("messaging.client.sent.messages")["messaging.destination.name=orders"], "all are counted")
-}
-
-func TestHook_twoHooksEndTheSpansThatTheyBegan(t *testing.T) {
-	t.Parallel()
-	a, b := newRig(t), newRig(t)
-	msg := order()
-	ctx := b.hook.OnSend(a.hook.OnSend(t.Context(), msg), msg)
-	a.hook.OnDone(ctx, msg, delivered())
-	require.Len(t, a.spans.Ended(), 1)
-	require.Empty(t, b.spans.Ended())
-	b.hook.OnDone(ctx, msg, failed(producer.ErrAborted))
-	require.Equal(t, codes.Error, b.only().Status().Code)
-	require.Equal(t, codes.Unset, a.only().Status().Code)
-	require.Equal(t, a.only().SpanContext().SpanID(), b.only().Parent().SpanID())
 }
