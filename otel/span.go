@@ -96,11 +96,9 @@ func (c *config) attributes(to destination) []attribute.KeyValue {
 
 // finish ends a span.
 func finish(span trace.Span, msg *sarama.ProducerMessage, o *producer.Outcome) {
-	if !span.IsRecording() {
-		span.End() // an option would be allocated for nothing
-		return
+	if span.IsRecording() {
+		describe(span, msg, o)
 	}
-	describe(span, msg, o)
 	span.End(trace.WithTimestamp(o.Done))
 }
 
