@@ -18,7 +18,8 @@
 //
 // A message that comes with a context in its headers, which is not of the span
 // in Send's ctx, was created elsewhere: it keeps its headers, and the span has a
-// link to that context.
+// link to that context. A service that passes records on with their headers
+// leaves traceparent out if consumers are to go on from its own span.
 //
 // # Metrics
 //

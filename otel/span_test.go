@@ -178,6 +178,26 @@ func TestPropagation_baggageThatSomebodySetIsKeptIfTheCtxHasNone(t *testing.T) {
 	require.Len(t, header(msg, "traceparent"), 1)
 }
 
+// As of a record that is passed on without its traceparent.
+func TestPropagation_whatIsLeftOfAnotherContextIsReplaced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	bag, err := baggage.Parse("tenant=7")
+	require.NoError(t, err)
+	ctx, parent := r.tracer.Tracer("test").Start(baggage.ContextWithBaggage(t.Context(), bag), "process")
+	msg := order()
+	msg.Headers = []sarama.RecordHeader{
+		{Key: []byte("tracestate"), Value: []byte("other=1")}, {Key: []byte("baggage"), Value: []byte("tenant=8")},
+	}
+	r.message(ctx, msg, delivered())
+	require.Equal(t, parent.SpanContext().SpanID(), r.only().Parent().SpanID())
+	require.Len(t, header(msg, "traceparent"), 1)
+	require.Contains(t, header(msg, "traceparent")[0], r.only().SpanContext().SpanID().String())
+	require.Empty(t, header(msg, "tracestate"))
+	require.Equal(t, []string{"tenant=7"}, header(msg, "baggage"))
+	require.Empty(t, r.only().Links())
+}
+
 func TestPropagation_withoutSpansTheTraceOfTheSenderGoesOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, WithoutSpans(), WithoutMetrics())
