@@ -48,6 +48,11 @@ func TestObservability_listsEveryMetricAttributeAndEvent(t *testing.T) {
 			case metricdata.Gauge[float64]:
 				kind = "gauge"
 				note(data.DataPoints[0].Attributes)
+			case metricdata.Sum[float64]:
+				if !data.IsMonotonic {
+					kind = "up-down"
+				}
+				note(data.DataPoints[0].Attributes)
 			case metricdata.Sum[int64]:
 				for _, point := range data.DataPoints {
 					note(point.Attributes)
@@ -65,7 +70,7 @@ func TestObservability_listsEveryMetricAttributeAndEvent(t *testing.T) {
 	text, attributeTable, _ := strings.Cut(text, "| attribute | on |")
 	attributeTable, eventTable, _ := strings.Cut(attributeTable, "| event of a span |")
 	listed := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([\\w.]+)` \\| (\\w+) \\| (\\S+) \\|").FindAllStringSubmatch(text, -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([\\w.]+)` \\| ([\\w-]+) \\| (\\S+) \\|").FindAllStringSubmatch(text, -1) {
 		listed[row[1]] = row[2] + " " + row[3]
 	}
 	require.Equal(t, metrics, listed)

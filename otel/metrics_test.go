@@ -190,8 +190,8 @@ func TestObserve_readsTheFiguresWhenTheyAreCollected(t *testing.T) {
 	require.NoError(t, err)
 	want := map[string]float64{
 		"kafka.producer.inflight.messages": 1, "kafka.producer.inflight.oldest": 1.5,
-		"kafka.producer.buffer.messages": 2, "kafka.producer.buffer.messages.limit": 100,
-		"kafka.producer.buffer.size": 3, "kafka.producer.buffer.size.limit": 1000,
+		"kafka.producer.buffer.messages.usage": 2, "kafka.producer.buffer.messages.limit": 100,
+		"kafka.producer.buffer.size.usage": 3, "kafka.producer.buffer.size.limit": 1000,
 		"kafka.producer.waiting.sends": 4, "kafka.producer.callbacks.running": 5,
 		"kafka.producer.stalled": 1, "kafka.producer.stalls": 6,
 	}
@@ -204,7 +204,7 @@ func TestObserve_readsTheFiguresWhenTheyAreCollected(t *testing.T) {
 				require.Equal(t, "messaging.client.id=me", text(data.DataPoints[0].Attributes))
 				got[name] = data.DataPoints[0].Value
 			case metricdata.Sum[float64]:
-				require.True(t, data.IsMonotonic)
+				require.Equal(t, name == "kafka.producer.stalls", data.IsMonotonic, name)
 				got[name] = data.DataPoints[0].Value
 			}
 		}
