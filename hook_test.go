@@ -491,6 +491,25 @@ func TestHook_flushAndCloseWaitForIt(t *testing.T) {
 	})
 }
 
+func TestHook_closeIsInTimeWhileItIsToldWhatCameLate(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, open opener) {
+		release := make(chan struct{})
+		defer close(release)
+		p, f := open(known, WithDeliveryTimeout(time.Second), WithHook(Hook{
+			OnLate: func(context.Context, *sarama.ProducerMessage, Outcome) { <-release },
+		}))
+		beginSend(t, p, text("t", "v"))
+		require.True(t, f.batch(f.first(t)))
+		advance(time.Second)
+		f.deliver(f.first(t))
+		start := time.Now()
+		e := closeError(t, p.Close(within(t, 3*time.Second)))
+		require.LessOrEqual(t, time.Since(start), 3*time.Second+abortBound)
+		require.Equal(t, CloseError{CallbacksRunning: 1, Err: e.Err}, *e)
+	})
+}
+
 // Each ctx would hold the one before, and with it the record that it came from.
 func TestHook_aMessageThatIsSentAgainAndAgainFromItsCallbackDoesNotGrowItsCtx(t *testing.T) {
 	t.Parallel()

@@ -71,13 +71,16 @@ func (c *core) shutdown() {
 	c.closeErr = c.abort(mark)
 }
 
-// end stops the goroutines of a producer in which nothing is in flight. No
-// callback runs any more, so only a user's log handler can be in the way.
+// end stops the goroutines of a producer in which nothing is in flight. Only a
+// hook that is told what came late can still run, or a user's log handler.
 func (c *core) end() {
 	close(c.stop)
 	c.clocks.Wait()
-	reached(c.callbacks.Stop(), c.aborting)
-	c.closedLine()
+	if !reached(c.callbacks.Stop(), c.aborting) && c.callbacks.Running() > 0 {
+		c.closeErr = c.cutShort()
+	} else {
+		c.closedLine()
+	}
 	reached(c.log.Stop(), c.aborting)
 }
 
@@ -116,6 +119,11 @@ func (c *core) abort(mark *registry.Mark) error {
 		c.closedLine()
 		return nil
 	}
+	return c.cutShort()
+}
+
+// cutShort is the error of a Close that ran out of time.
+func (c *core) cutShort() *CloseError {
 	cut := &CloseError{
 		Delivered:        int(c.counts.delivered.Load()),
 		Failed:           int(c.counts.failed.Load()),
