@@ -13,8 +13,8 @@ type franz struct {
 	client *kgo.Client
 }
 
-func (s *Settings) franz() (*franz, error) {
-	opts := []kgo.Opt{kgo.SeedBrokers(s.Addrs...)}
+func (s *Settings) franz(more ...kgo.Opt) (*franz, error) {
+	opts := append([]kgo.Opt{kgo.SeedBrokers(s.Addrs...)}, more...)
 	if !s.Defaults {
 		opts = append(opts,
 			kgo.ProducerBatchCompression(kgo.SnappyCompression()),

@@ -6,6 +6,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kotel"
 	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -39,6 +41,10 @@ func observed() []Producer {
 		{Name: "otel, metrics, no trace sampled", Ours: true, Open: openTelemetry(producerotel.WithTracerProvider(never))},
 		{Name: "otel, metrics, 1 % of traces", Ours: true, Open: openTelemetry(producerotel.WithTracerProvider(some))},
 		{Name: "otel, metrics, all traces", Ours: true, Open: openTelemetry(producerotel.WithTracerProvider(all))},
+		{Name: "sarama, which nobody looks at", Open: openSaramaAsync},
+		{Name: "franz-go, which nobody looks at", Open: openFranz},
+		{Name: "franz-go, kotel, metrics, no trace sampled", Open: openKotel(never)},
+		{Name: "franz-go, kotel, metrics, all traces", Open: openKotel(all)},
 	}
 }
 
@@ -65,6 +71,19 @@ func openTelemetry(opts ...producerotel.Option) func(Settings) (Client, error) {
 			producerotel.WithMeterProvider(meters), producerotel.WithPropagator(propagation.TraceContext{}),
 		}, opts...)...)
 	})
+}
+
+// openKotel opens a franz-go with the OpenTelemetry hooks of its own project. Its
+// metrics are of batches and connections.
+func openKotel(traces *sdktrace.TracerProvider) func(Settings) (Client, error) {
+	return func(s Settings) (Client, error) {
+		meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
+		hooks := kotel.NewKotel(
+			kotel.WithTracer(kotel.NewTracer(kotel.TracerProvider(traces), kotel.TracerPropagator(propagation.TraceContext{}))),
+			kotel.WithMeter(kotel.NewMeter(kotel.MeterProvider(meters))),
+		).Hooks()
+		return s.franz(kgo.WithHooks(hooks...))
+	}
 }
 
 // collected is a producer that is collected far more often than usual.
