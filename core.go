@@ -191,7 +191,7 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 		cp.Now = time.Now()
 	}
 	if d.hooked != nil {
-		d.hooked.trail.Accept(cp.Now)
+		r.Trail().Accept(cp.Now)
 	}
 	r.Lane, r.Wait, r.OnResult = l, d.wait, record.ResultFunc(d.onResult)
 	c.registry.Add(r, cp.Now)
@@ -201,10 +201,10 @@ func (c *core) admit(ctx context.Context, msg *sarama.ProducerMessage, d deliver
 
 // copy makes the record of a message, and refuses what cannot be sent.
 func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage, s *hookedSend) (record.Copy, error) {
-	var t *record.Trail
+	var start *record.Start
 	var headers []sarama.RecordHeader
 	if s != nil {
-		t, headers = s.trail, s.headers
+		start, headers = &s.start, s.headers
 	}
 	if len(c.cfg.interceptors) > 0 && msg != nil {
 		if s != nil {
@@ -216,7 +216,7 @@ func (c *core) copy(ctx context.Context, msg *sarama.ProducerMessage, s *hookedS
 		}
 		headers = msg.Headers
 	}
-	cp, err := record.NewFollowed(ctx, msg, c.home, t, headers)
+	cp, err := record.NewFollowed(ctx, msg, c.home, start, headers)
 	if err != nil {
 		return record.Copy{}, invalidMessage(err)
 	}

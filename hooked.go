@@ -53,7 +53,7 @@ func (c *core) acceptHooked(ctx context.Context, msg *sarama.ProducerMessage, d 
 	for i := range c.cfg.hooks.all {
 		begun++
 		if f := c.cfg.hooks.all[i].OnSend; f != nil {
-			c.contain(f, s.shown.Topic, func() { s.trail.Extend(f(s.trail.Context, &s.shown)) })
+			c.contain(f, s.shown.Topic, func() { s.start.Extend(f(s.start.Context, &s.shown)) })
 		}
 	}
 	keyless := func(h sarama.RecordHeader) bool { return h.Key == nil }
@@ -71,7 +71,7 @@ func (c *core) acceptHooked(ctx context.Context, msg *sarama.ProducerMessage, d 
 
 // hookedSend is a send of which hooks are told, until it returns.
 type hookedSend struct {
-	trail   *record.Trail
+	start   record.Start
 	shown   sarama.ProducerMessage // what OnSend gets
 	room    [4]sarama.RecordHeader // for the headers of shown
 	headers []sarama.RecordHeader  // what is sent
@@ -89,7 +89,7 @@ func (p *hookedSends) take(ctx context.Context, msg *sarama.ProducerMessage) *ho
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	s.trail = record.NewTrail(ctx)
+	s.start.Begin(ctx)
 	if msg == nil {
 		s.shown = sarama.ProducerMessage{}
 		return s
@@ -104,16 +104,16 @@ func (p *hookedSends) take(ctx context.Context, msg *sarama.ProducerMessage) *ho
 // put takes one back. What it shows stays in it until the next send, or until the
 // garbage collector empties the pool: to clear it would cost as much again.
 func (p *hookedSends) put(s *hookedSend) {
-	s.trail, s.headers = nil, nil
+	s.headers = nil
 	p.pool.Put(s)
 }
 
 // refusedHooked tells hooks of a message that was not accepted.
 func (c *core) refusedHooked(hooks []Hook, s *hookedSend, err error) {
-	o := Outcome{Err: err, Partition: -1, Offset: -1, Sent: s.trail.Sent, Done: time.Now()}
+	o := Outcome{Err: err, Partition: -1, Offset: -1, Sent: s.start.Sent, Done: time.Now()}
 	for i := range hooks {
 		if f := hooks[i].OnDone; f != nil {
-			c.contain(f, s.shown.Topic, func() { f(s.trail.Context, &s.shown, o) })
+			c.contain(f, s.shown.Topic, func() { f(s.start.Context, &s.shown, o) })
 		}
 	}
 }

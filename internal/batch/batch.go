@@ -79,8 +79,9 @@ func (batch *Batch) build(b *Batcher, outs *outcomes) bool {
 	batch.wires, batch.pointers = batch.wires[:n], batch.pointers[:n]
 	kept := batch.records[:0]
 	var first, delta, latest int64
+	now := time.Now()
 	for _, r := range batch.records {
-		key, value, err := r.Encode()
+		key, value, err := r.Encode(now)
 		if err != nil {
 			outs.add(Outcome{Record: r, Err: err, NotWritten: r.Attempts() == 0})
 			continue

@@ -110,11 +110,11 @@ func New(ctx context.Context, msg *sarama.ProducerMessage, home *Home) (Copy, er
 	return NewFollowed(ctx, msg, home, nil, nil)
 }
 
-// NewFollowed is New for a message with a trail: the record is made at the time
-// at which Send was called, and headers are in place of the message's. With
-// neither it is New.
+// NewFollowed is New for a message of which hooks were told: the record gets a
+// trail that begins there, is made at the time at which Send was called, and
+// headers are in place of the message's. With neither it is New.
 func NewFollowed(
-	ctx context.Context, msg *sarama.ProducerMessage, home *Home, t *Trail, headers []sarama.RecordHeader,
+	ctx context.Context, msg *sarama.ProducerMessage, home *Home, start *Start, headers []sarama.RecordHeader,
 ) (Copy, error) {
 	if ctx == nil {
 		return Copy{}, ErrNilContext
@@ -138,7 +138,7 @@ func NewFollowed(
 	}
 
 	total := key.len() + value.len()
-	if t == nil {
+	if start == nil {
 		headers = msg.Headers
 	}
 	for i := range headers {
@@ -155,8 +155,8 @@ func NewFollowed(
 	}
 
 	var now time.Time
-	if t != nil {
-		now = t.Sent
+	if start != nil {
+		now = start.Sent
 	} else {
 		now = time.Now()
 	}
@@ -169,7 +169,14 @@ func NewFollowed(
 	if apart {
 		total -= value.len()
 	}
-	r, buf := allocate(total)
+	var r *Record
+	var buf []byte
+	if start != nil {
+		r, buf = allocateFollowed(total, start)
+	} else {
+		r, buf = allocate(total)
+		r.Ctx = bare(ctx)
+	}
 	m := &r.Msg
 	m.Topic, m.Metadata = msg.Topic, msg.Metadata
 	m.Partition = msg.Partition // what NewManualPartitioner reads
@@ -177,11 +184,6 @@ func NewFollowed(
 	m.Timestamp, r.created = timestamp, timestamp
 	r.size = int32(size)
 	r.Home = home
-	if t != nil {
-		r.Ctx = t
-	} else {
-		r.Ctx = bare(ctx)
-	}
 	r.partition.Store(-1)
 
 	r.key, buf = key.appendTo(buf)
@@ -229,6 +231,37 @@ func allocate(total int) (*Record, []byte) {
 		return &r.Record, r.bytes[:0:total]
 	default:
 		return new(Record), make([]byte, 0, total)
+	}
+}
+
+// followed is a record with its trail.
+type followed struct {
+	Record
+	Trail
+}
+
+// follow begins the trail.
+func (f *followed) follow(start *Start) *Record {
+	f.Start = *start
+	f.Ctx = &f.Trail
+	return &f.Record
+}
+
+// allocateFollowed is allocate for a record with a trail. It stays below 512 bytes:
+// the garbage collector takes longer to look at what is larger.
+func allocateFollowed(total int, start *Start) (*Record, []byte) {
+	type withFew struct {
+		followed
+		bytes [32]byte
+	}
+	switch {
+	case total == 0:
+		return new(followed).follow(start), nil
+	case total <= len(withFew{}.bytes):
+		r := new(withFew)
+		return r.follow(start), r.bytes[:0:total]
+	default:
+		return new(followed).follow(start), make([]byte, 0, total)
 	}
 }
 

@@ -1,6 +1,10 @@
 package record
 
-import "github.com/IBM/sarama"
+import (
+	"time"
+
+	"github.com/IBM/sarama"
+)
 
 // gated is the Encoder of a record's value while the transport works on it.
 // sarama asks it for the bytes when it puts the record into a batch, and only
@@ -10,8 +14,10 @@ import "github.com/IBM/sarama"
 type gated Record
 
 // Encode notes an attempt and returns the bytes, or ErrRefused.
-func (g *gated) Encode() ([]byte, error) {
-	r := (*Record)(g)
+func (g *gated) Encode() ([]byte, error) { return (*Record)(g).attempt(time.Time{}) }
+
+// attempt notes an attempt at that time, and returns the value. Zero: it is made now.
+func (r *Record) attempt(at time.Time) ([]byte, error) {
 	for {
 		s := r.state.Load()
 		if s&stateRefused != 0 {
@@ -22,7 +28,10 @@ func (g *gated) Encode() ([]byte, error) {
 		r.partition.Store(r.Msg.Partition)
 		r.encodedAt = r.Home.Retries.Load()
 		if t := r.Trail(); t != nil {
-			t.encode()
+			if at.IsZero() {
+				at = time.Now()
+			}
+			t.encode(at)
 		}
 		if r.state.CompareAndSwap(s, s+1<<attemptShift) {
 			return r.value, nil
@@ -72,10 +81,10 @@ func (Around) After(msg *sarama.ProducerMessage, token any, placed bool) {
 	r.Placed = r.Placed || placed
 }
 
-// Encode returns the bytes for a batch, which counts as an attempt, or
-// ErrRefused.
-func (r *Record) Encode() (key, value []byte, err error) {
-	value, err = (*gated)(r).Encode()
+// Encode returns the bytes for a batch that is made at that time, which counts as
+// an attempt, or ErrRefused.
+func (r *Record) Encode(at time.Time) (key, value []byte, err error) {
+	value, err = r.attempt(at)
 	return r.key, value, err
 }
 

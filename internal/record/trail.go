@@ -8,25 +8,32 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// Trail is what is noted of a record if there are hooks, beside what is noted of
-// every record. It is the record's Ctx, and so takes no room in those of
-// producers without hooks.
-type Trail struct {
+// Start is the beginning of a message's trail, before there is a record.
+type Start struct {
 	context.Context // the values for callbacks: of Send's ctx, and of what hooks added
 	// first is the ctx of the first of some messages of which each was sent by a
 	// callback of the one before, and generation counts them.
 	first      context.Context
 	generation int32
 
+	// Sent is when Send was called.
+	Sent time.Time
+}
+
+// Trail is what is noted of a record if there are hooks, beside what is noted of
+// every record. It is the record's Ctx, and lies behind the record: those of
+// producers without hooks have no room for it.
+type Trail struct {
+	Start
+
+	// The times after Sent are kept as what has passed since then, and a
+	// nanosecond; 0: it has not come to that.
+	accepted, acknowledged, decided time.Duration
+	encoded                         atomic.Int64
+
 	// Next is the function that is to be called next of those that are told of the
 	// record, hooks first. It is moved before the call.
 	Next atomic.Int32
-
-	// Sent is when Send was called. The other times are kept as what has passed
-	// since then, and a nanosecond; 0: it has not come to that.
-	Sent                            time.Time
-	accepted, acknowledged, decided time.Duration
-	encoded                         atomic.Int64
 
 	late *late // what came after the record was given up: see Answer
 }
@@ -45,29 +52,29 @@ type late struct {
 // chain of contexts must not grow for ever.
 const generations = 16
 
-// NewTrail returns the trail of a message that is sent now.
-func NewTrail(ctx context.Context) *Trail {
-	t := &Trail{Context: ctx, first: ctx, Sent: time.Now()}
+// Begin begins a message that is sent now. The chain of contexts of messages that
+// callbacks send with their own ctx is cut here.
+func (s *Start) Begin(ctx context.Context) {
+	*s = Start{Context: ctx, first: ctx, Sent: time.Now()}
 	c, ok := ctx.(*callContext)
 	if !ok {
-		return t
+		return
 	}
-	t.Context, t.first = c.Ctx, c.Ctx
+	s.Context, s.first = c.Ctx, c.Ctx
 	before, ok := c.Ctx.(*Trail)
 	if !ok {
-		return t
+		return
 	}
-	t.Context, t.first, t.generation = before.Context, before.first, before.generation+1
-	if t.generation == generations {
-		t.Context, t.generation = t.first, 0
+	s.Context, s.first, s.generation = before.Context, before.first, before.generation+1
+	if s.generation == generations {
+		s.Context, s.generation = s.first, 0
 	}
-	return t
 }
 
 // Extend is told the ctx that a hook returned.
-func (t *Trail) Extend(ctx context.Context) {
+func (s *Start) Extend(ctx context.Context) {
 	if ctx = bare(ctx); ctx != nil {
-		t.Context = ctx
+		s.Context = ctx
 	}
 }
 
@@ -96,9 +103,9 @@ func (t *Trail) Decide(at time.Time) { t.decided = t.mark(at) }
 func (t *Trail) Decided() bool { return t.decided != 0 }
 
 // encode notes that the record is put into a batch.
-func (t *Trail) encode() {
+func (t *Trail) encode(at time.Time) {
 	if t.encoded.Load() == 0 {
-		t.encoded.CompareAndSwap(0, int64(time.Since(t.Sent))+1)
+		t.encoded.CompareAndSwap(0, int64(t.mark(at)))
 	}
 }
 
