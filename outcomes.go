@@ -15,6 +15,7 @@ import (
 func (c *core) returned(outcomes []transport.Outcome) {
 	var delivered lot
 	now := c.registry.Now()
+	at := c.registry.At(now)
 	latencies := c.latency.Begin()
 	progress := false
 	for i := range outcomes {
@@ -35,17 +36,13 @@ func (c *core) returned(outcomes []transport.Outcome) {
 			if finished {
 				c.free(r)
 			}
-			if len(c.cfg.hooks.onLate) > 0 && answered(r, o.Err) && r.Answer(c.registry.At(now), o.Err, !o.NotWritten) {
+			if len(c.cfg.hooks.onLate) > 0 && answered(r, o.Err) && r.Answer(at, o.Err, !o.NotWritten) {
 				c.tellLate(r)
 			}
 			continue
 		}
 		if trail := r.Trail(); trail != nil {
-			at := c.registry.At(now)
-			if answered(r, o.Err) {
-				trail.Acknowledge(at)
-			}
-			trail.Decide(at)
+			trail.Decide(at, answered(r, o.Err))
 		}
 		if o.Err == nil {
 			latencies.Add(now - r.Accepted)
@@ -179,7 +176,7 @@ func (c *core) decided(r *record.Record, failure *DeliveryError) {
 		c.log.failing(failure)
 	}
 	if t := r.Trail(); t != nil && !t.Decided() {
-		t.Decide(time.Now())
+		t.Decide(time.Now(), false)
 	}
 	w := r.Wait
 	if w != nil {

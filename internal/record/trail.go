@@ -28,8 +28,9 @@ type Trail struct {
 
 	// The times after Sent are kept as what has passed since then, and a
 	// nanosecond; 0: it has not come to that.
-	accepted, acknowledged, decided time.Duration
-	encoded                         atomic.Int64
+	accepted, decided time.Duration
+	encoded           atomic.Int64
+	answered          bool // a broker's answer decided it
 
 	// Next is the function that is to be called next of those that are told of the
 	// record, hooks first. It is moved before the call.
@@ -83,21 +84,24 @@ func (t *Trail) mark(at time.Time) time.Duration { return max(0, at.Sub(t.Sent))
 
 // moment is what mark has kept.
 func (t *Trail) moment(mark time.Duration) time.Time {
-	if mark == 0 {
+	switch mark {
+	case 0:
 		return time.Time{}
+	case 1:
+		return t.Sent // it was accepted at once, as most are
+	default:
+		return t.Sent.Add(mark - 1)
 	}
-	return t.Sent.Add(mark - 1)
 }
 
 // Accept notes when the record was accepted.
 func (t *Trail) Accept(at time.Time) { t.accepted = t.mark(at) }
 
-// Acknowledge notes when a broker's answer to a record came, and Decide when its
-// outcome was decided: by whoever completed it, before it is handed on.
-func (t *Trail) Acknowledge(at time.Time) { t.acknowledged = t.mark(at) }
-
-// Decide see Acknowledge.
-func (t *Trail) Decide(at time.Time) { t.decided = t.mark(at) }
+// Decide notes when the outcome was decided: by whoever completed the record,
+// before it is handed on. answered says that a broker's answer is what decided it.
+func (t *Trail) Decide(at time.Time, answered bool) {
+	t.decided, t.answered = t.mark(at), answered
+}
 
 // Decided reports whether that was noted.
 func (t *Trail) Decided() bool { return t.decided != 0 }
@@ -115,8 +119,10 @@ type Times struct{ Accepted, Encoded, Acknowledged, Decided time.Time }
 // Times returns those of the record, or of what came late.
 func (t *Trail) Times(r *Record) Times {
 	times := Times{
-		Accepted: t.moment(t.accepted), Encoded: t.moment(time.Duration(t.encoded.Load())),
-		Acknowledged: t.moment(t.acknowledged), Decided: t.moment(t.decided),
+		Accepted: t.moment(t.accepted), Encoded: t.moment(time.Duration(t.encoded.Load())), Decided: t.moment(t.decided),
+	}
+	if t.answered {
+		times.Acknowledged = times.Decided
 	}
 	if r.IsLate() {
 		times.Acknowledged = t.moment(t.late.at)
